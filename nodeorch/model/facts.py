@@ -1,0 +1,167 @@
+"""Facts: what adapters and people tell the world. Never orders to an adapter."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from nodeorch.model.actions import Action
+from nodeorch.model.workload import Workload
+from nodeorch.model.world import Container, DesiredRecord, InstanceRecord, Limits
+
+
+class _Fact(Struct, frozen=True, tag=True):
+    pass
+
+
+class Tick(_Fact, frozen=True):
+    """Time passed."""
+
+
+class Loaded(_Fact, frozen=True):
+    """What SQLite remembered, at start."""
+
+    desired: dict[str, DesiredRecord]
+    instances: dict[str, InstanceRecord]
+    serial: int
+    rebuilt: bool = False
+    """The database was lost and made anew."""
+
+
+class SpecsSeen(_Fact, frozen=True):
+    """One pass over the workloads directory (or one accepted API change)."""
+
+    workloads: dict[str, Workload]
+    rejected: dict[str, str] = {}
+    """Stem of a broken file → its first problem: the last good version stays."""
+    unreadable: str | None = None
+    """Why the directory could not be read: then nothing is deleted."""
+    deleted: tuple[str, ...] = ()
+    """Deleted by a person, by name: these need no confirmation."""
+    forced: tuple[str, ...] = ()
+
+
+class Listed(_Fact, frozen=True):
+    """A full listing. ``begun``: what changed after it is not contradicted by it."""
+
+    containers: tuple[Container, ...]
+    begun: float
+
+
+class ContainerSeen(_Fact, frozen=True):
+    """One inspection."""
+
+    instance: str
+    container: Container
+    begun: float = 0.0
+
+
+class ContainerGone(_Fact, frozen=True):
+    """An inspection found nothing."""
+
+    instance: str
+    container_id: str
+
+
+class Hint(_Fact, frozen=True):
+    """The engine's event stream spoke of a container: look."""
+
+    container_id: str
+
+
+class Died(_Fact, frozen=True):
+    """A pidfd became readable: the first process is dead."""
+
+    instance: str
+    container_id: str
+    pid: int
+    oom_kills: int | None = None
+    """The cgroup's count of OOM kills, read at that moment; None: not readable."""
+
+
+class OomSeen(_Fact, frozen=True):
+    """A cgroup's count of OOM kills rose while the first process lives."""
+
+    instance: str
+    container_id: str
+    oom_kills: int
+
+
+class LimitsSeen(_Fact, frozen=True):
+    instance: str
+    container_id: str
+    limits: Limits
+    oom_kills: int | None = None
+
+
+class ProbeSeen(_Fact, frozen=True):
+    """A probe's verdict changed (thresholds are already counted)."""
+
+    instance: str
+    container_id: str
+    probe: str
+    """"startup" | "readiness" | "liveness"."""
+    passed: bool
+    words: str = ""
+
+
+class EngineSeen(_Fact, frozen=True):
+    answering: bool
+    words: str = ""
+
+
+class StoreSeen(_Fact, frozen=True):
+    """Whether SQLite takes writes."""
+
+    working: bool
+    words: str = ""
+
+
+class Command(_Fact, frozen=True):
+    """An operator's wish. verb: restart | stop | start | scale | rollback | delete | confirm |
+    shutdown."""
+
+    verb: str
+    workload: str = ""
+    by: str = ""
+    """The peer, for the journal: "uid 1000 (ann), pid 4242"."""
+    replicas: int | None = None
+    version: dict[str, str] | None = None
+
+
+class Done(_Fact, frozen=True):
+    """An action ended well. The fields that apply to its kind are set."""
+
+    action: Action
+    container: Container | None = None
+    limits: Limits | None = None
+    oom_kills: int | None = None
+    image_id: str = ""
+    image_digest: str = ""
+
+
+class Failed(_Fact, frozen=True):
+    """An action failed. kind: see ports.EngineError."""
+
+    action: Action
+    kind: str
+    words: str
+
+
+Fact = (
+    Tick
+    | Loaded
+    | SpecsSeen
+    | Listed
+    | ContainerSeen
+    | ContainerGone
+    | Hint
+    | Died
+    | OomSeen
+    | LimitsSeen
+    | ProbeSeen
+    | EngineSeen
+    | StoreSeen
+    | Command
+    | Done
+    | Failed
+)

@@ -1,0 +1,145 @@
+"""What the API shows: the JSON shapes of /v1, shared by the server, the client and the CLI.
+
+Times ending in ``_at`` are RFC 3339 UTC strings, ``_in`` are seconds from now.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class InstanceView(Struct, frozen=True):
+    name: str
+    container_id: str
+    pid: int
+    state: str
+    """running | starting | unready | backoff | crash-loop | stopping | stopped | completed |
+    failed | creating | waiting | paused | stuck | unknown"""
+    ready: bool
+    restarts: int
+    started_at: str | None
+    exit_code: int | None
+    image_digest: str
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    cpu_percent: float | None
+    address: str | None
+    generation: int
+    slot: int
+    reason: str
+    """Why it is in that state, or why it last ended; a sentence."""
+    next_try_in: float | None = None
+    failures: int = 0
+    oom_kills: int = 0
+    probes: dict[str, ProbeView] = {}
+
+
+class ProbeView(Struct, frozen=True):
+    passed: bool
+    words: str
+    latency_ms: float
+    at: str
+    runs: int
+
+
+class WorkloadView(Struct, frozen=True):
+    name: str
+    generation: int
+    desired: int
+    """Replicas that shall run (0 while stopped)."""
+    ready: int
+    state: str
+    """running | starting | degraded | updating | pending | backoff | crash-loop | stopping |
+    stopped | completed | failed | deleting"""
+    reason: str
+    instances: list[InstanceView]
+    image: str = ""
+    ports: list[str] = []
+    """ "127.0.0.1:18080->8080/tcp" """
+    declared_generation: int = 0
+    """Differs from generation after a failed update or a rollback."""
+    scaled: bool = False
+    stopped_by_operator: bool = False
+
+
+class NodeView(Struct, frozen=True):
+    name: str
+    version: str
+    engine: str
+    """ "answering since …" or why not."""
+    engine_answering: bool
+    memory_total: int
+    memory_requested: int
+    rejected: dict[str, str]
+    brake: list[str]
+    brake_words: str = ""
+    warnings: list[str] = []
+
+
+class FieldChange(Struct, frozen=True):
+    field: str
+    before: str
+    after: str
+    effect: str
+    """live | restart | recreate"""
+
+
+class WorkloadPlan(Struct, frozen=True):
+    workload: str
+    verb: str
+    """create | update | delete | restart | none | hold"""
+    words: str
+    changes: list[FieldChange] = []
+
+
+class PlanView(Struct, frozen=True):
+    workloads: list[WorkloadPlan]
+    actions: list[dict[str, str]]
+    """{"verb", "workload", "key", "code", "why"}"""
+    holds: list[dict[str, str | float | None]]
+    """{"workload", "instance", "code", "why", "in"}"""
+
+
+class EventView(Struct, frozen=True):
+    seq: int
+    at: str
+    code: str
+    words: str
+    workload: str = ""
+    instance: str = ""
+    details: dict[str, str | int | float | bool | None] = {}
+
+
+class WhyView(Struct, frozen=True):
+    workload: WorkloadView
+    now: list[str]
+    """What is decided now, and what is decided not to be done, as sentences."""
+    events: list[EventView]
+    """Oldest first."""
+
+
+class GenerationView(Struct, frozen=True):
+    generation: int
+    at: str
+    current: bool
+    declared: bool
+    words: str
+    """What changed against the generation before it."""
+
+
+class MutationView(Struct, frozen=True):
+    """The answer to every mutation, and to its dry run."""
+
+    workloads: list[WorkloadPlan]
+    dry_run: bool = False
+    seq: int = 0
+    """The journal's number of the last entry it made: `nodeorch events --after`."""
+
+
+class ErrorView(Struct, frozen=True):
+    """Every answer of status 4xx and 5xx."""
+
+    error: str
+    """ "cannot …: why; what to do" """
+    code: str = ""
+    problems: list[str] = []

@@ -1,0 +1,269 @@
+"""A workload, as it is declared in TOML and stored as JSON.
+
+One struct serves the validator, the JSON Schema, the database and the deciders.
+Quantities are plain numbers here (bytes, seconds, cpus); ``Meta.extra["unit"]``
+tells the validator and the schema that a person writes them with a unit.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="a lower-case DNS label")]
+Bytes = Annotated[int, Meta(ge=0, extra={"unit": "bytes"}, description='a size: "64MiB", "1GiB"')]
+Seconds = Annotated[
+    float, Meta(ge=0, extra={"unit": "seconds"}, description='a time: "500ms", "30s", "5m"')
+]
+Cpus = Annotated[
+    float, Meta(gt=0, extra={"unit": "cpus"}, description='cpus: 0.5 or "500m" is half of one')
+]
+PortNumber = Annotated[int, Meta(ge=1, le=65535)]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/", description="an absolute path")]
+
+MIB = 1 << 20
+
+
+class Pull(StrEnum):
+    MISSING = "missing"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class RestartPolicy(StrEnum):
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class Condition(StrEnum):
+    """What another workload must be before the one that needs it starts."""
+
+    STARTED = "started"
+    READY = "ready"
+    COMPLETED = "completed"
+
+
+class Kind(StrEnum):
+    SERVICE = "service"
+
+
+class Protocol(StrEnum):
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class _Spec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything that can stand in a spec file."""
+
+
+class Main(_Spec, frozen=True):
+    """The [workload] table: what runs."""
+
+    name: Name
+    image: Annotated[str, Meta(min_length=1, description="image reference")]
+    kind: Kind = Kind.SERVICE
+    command: Annotated[
+        tuple[str, ...], Meta(description="replaces the image's command (and entrypoint)")
+    ] = ()
+    args: Annotated[tuple[str, ...], Meta(description="appended to the image's command")] = ()
+    env: dict[str, str] = {}
+    env_file: Annotated[
+        AbsolutePath | None, Meta(description="file of KEY=value lines, read at load")
+    ] = None
+    working_dir: AbsolutePath | None = None
+    replicas: Annotated[int, Meta(ge=0, le=1000)] = 1
+    after: Annotated[tuple[Name, ...], Meta(description="ready before this one starts")] = ()
+    needs: Annotated[
+        dict[str, Condition], Meta(description='like after, with a condition: { db = "started" }')
+    ] = {}
+    networks: Annotated[
+        tuple[str, ...], Meta(description='Podman networks; or only "host" or "none"')
+    ] = ()
+    hostname: str | None = None
+    labels: dict[str, str] = {}
+    init: Annotated[bool, Meta(description="run a small init as process 1")] = False
+    pull: Pull = Pull.MISSING
+    priority: Annotated[
+        int, Meta(ge=-1000, le=1000, description="who gets room first; higher goes first")
+    ] = 0
+
+
+class Ulimit(_Spec, frozen=True):
+    soft: Annotated[int, Meta(ge=0)]
+    hard: Annotated[int, Meta(ge=0)]
+
+
+class DeviceLimit(_Spec, frozen=True):
+    """Limits of one block device; 0 is unlimited."""
+
+    path: AbsolutePath
+    read_bytes: Annotated[Bytes, Meta(description="bytes a second")] = 0
+    write_bytes: Annotated[Bytes, Meta(description="bytes a second")] = 0
+    read_ops: Annotated[int, Meta(ge=0, description="operations a second")] = 0
+    write_ops: Annotated[int, Meta(ge=0, description="operations a second")] = 0
+
+
+class OomPolicy(StrEnum):
+    RESTART = "restart"
+    """An OOM kill of any process of the instance restarts the instance."""
+    CONTINUE = "continue"
+    """Only the death of the first process does."""
+
+
+class Resources(_Spec, frozen=True):
+    """Limits, enforced by the kernel and read back from it. None: not limited here."""
+
+    memory: Bytes | None = None
+    memory_high: Annotated[
+        Bytes | None, Meta(description="reclaim above this (cgroup v2); soft limit on v1")
+    ] = None
+    swap: Annotated[Bytes | None, Meta(description="swap on top of memory; default none")] = None
+    cpu: Cpus | None = None
+    cpu_weight: Annotated[int, Meta(ge=1, le=10000)] | None = None
+    cpuset: Annotated[str, Meta(pattern=r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$")] | None = None
+    pids: Annotated[int, Meta(ge=1, le=4194304)] = 256
+    io_weight: Annotated[int, Meta(ge=1, le=10000)] | None = None
+    io: tuple[DeviceLimit, ...] = ()
+    ulimits: dict[str, Ulimit] = {}
+    oom: OomPolicy = OomPolicy.CONTINUE
+
+
+class Port(_Spec, frozen=True):
+    container: PortNumber
+    host: PortNumber | None = None
+    """None: not published, only documented."""
+    address: str = "127.0.0.1"
+    protocol: Protocol = Protocol.TCP
+
+
+class Volume(_Spec, frozen=True):
+    """Exactly one of name (named volume), source (bind mount), tmpfs (size)."""
+
+    target: AbsolutePath
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")] | None = None
+    source: AbsolutePath | None = None
+    tmpfs: Bytes | None = None
+    read_only: bool = False
+
+
+class Http(_Spec, frozen=True):
+    port: PortNumber
+    path: Annotated[str, Meta(pattern=r"^/[!-~]*$")] = "/"
+    status: Annotated[
+        tuple[Annotated[int, Meta(ge=100, le=599)], ...],
+        Meta(description="accepted; default 200 to 399"),
+    ] = ()
+    headers: dict[str, str] = {}
+    body: Annotated[str | None, Meta(description="text that the answer must contain")] = None
+
+
+class Tcp(_Spec, frozen=True):
+    port: PortNumber
+
+
+class Grpc(_Spec, frozen=True):
+    port: PortNumber
+
+
+class Probe(_Spec, frozen=True):
+    """Exactly one of http, tcp, exec (grpc is reserved and not accepted yet)."""
+
+    http: Http | None = None
+    tcp: Tcp | None = None
+    exec: tuple[str, ...] | None = None
+    grpc: Grpc | None = None
+    interval: Seconds = 10.0
+    timeout: Seconds = 1.0
+    failures: Annotated[int, Meta(ge=1, le=1000, description="in a row, to fail")] = 3
+    successes: Annotated[int, Meta(ge=1, le=1000, description="in a row, to pass")] = 1
+    delay: Annotated[Seconds, Meta(description="before the first try")] = 0.0
+
+
+class Probes(_Spec, frozen=True):
+    startup: Probe | None = None
+    """Holds the other two back until it passes; failing restarts."""
+    readiness: Probe | None = None
+    """Gates order, updates and traffic; failing only marks not ready."""
+    liveness: Probe | None = None
+    """Failing restarts."""
+
+
+class Backoff(_Spec, frozen=True):
+    """Exponential with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
+
+    initial: Seconds = 0.1
+    max: Seconds = 30.0
+    reset: Annotated[Seconds, Meta(description="having run this long forgets failures")] = 60.0
+
+
+class Restart(_Spec, frozen=True):
+    policy: RestartPolicy = RestartPolicy.ALWAYS
+    backoff: Backoff = Backoff()
+
+
+class Stop(_Spec, frozen=True):
+    signal: Annotated[
+        str, Meta(pattern=r"^(SIG)?[A-Z][A-Z0-9+]*$", description='"TERM", "SIGINT", "QUIT"')
+    ] = "TERM"
+    grace: Annotated[Seconds, Meta(description="from the signal to KILL")] = 10.0
+
+
+class Security(_Spec, frozen=True):
+    """The safe defaults; each can be relaxed by naming it."""
+
+    read_only: Annotated[bool, Meta(description="root file system; /tmp and /run are tmpfs")] = True
+    user: Annotated[
+        str | None, Meta(description='"uid:gid" or a name in the image; default: the image\'s')
+    ] = None
+    capabilities: Annotated[tuple[str, ...], Meta(description="added to none")] = ()
+    no_new_privileges: bool = True
+    seccomp: Annotated[
+        str, Meta(description='"default", "unconfined" or a profile\'s absolute path')
+    ] = "default"
+    userns: Annotated[str, Meta(pattern=r"^(host|auto)$")] = "host"
+    privileged: bool = False
+
+
+class Logs(_Spec, frozen=True):
+    max_size: Annotated[Bytes, Meta(ge=64 * 1024, description="of an instance's log")] = 10 * MIB
+
+
+class Update(_Spec, frozen=True):
+    """How a changed workload replaces its running instances."""
+
+    deadline: Annotated[
+        Seconds, Meta(description="to become ready; else the previous generation returns")
+    ] = 30.0
+    settle: Annotated[
+        Seconds, Meta(description="without a readiness probe: to run before it counts as ready")
+    ] = 1.0
+
+
+class Workload(_Spec, frozen=True):
+    """One spec file."""
+
+    main: Main = msgspec.field(name="workload")
+    resources: Resources = Resources()
+    ports: tuple[Port, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    probes: Probes = Probes()
+    restart: Restart = Restart()
+    stop: Stop = Stop()
+    security: Security = Security()
+    logs: Logs = Logs()
+    update: Update = Update()
+
+    @property
+    def name(self) -> str:
+        return self.main.name
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """What must be so before this one starts: ``after`` and ``needs`` in one."""
+        return dict.fromkeys(self.main.after, Condition.READY) | self.main.needs

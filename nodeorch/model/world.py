@@ -1,0 +1,311 @@
+"""The world: everything the deciders may know, frozen.
+
+Times are seconds of CLOCK_BOOTTIME unless a name says ``wall``: a stepped wall
+clock decides nothing. ``Record`` structs outlive the daemon (SQLite); the rest is
+seen anew after a start.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from nodeorch.model.workload import Workload
+
+
+class _Frozen(Struct, frozen=True, omit_defaults=True):
+    pass
+
+
+class Code(StrEnum):
+    """Why something happened or was decided. One vocabulary for exits, actions, holds and notes."""
+
+    # ends of instances
+    EXITED = "Exited"
+    SIGNALED = "Signaled"
+    OOM_KILLED = "OomKilled"
+    PROBE_FAILED = "ProbeFailed"
+    OPERATOR = "Operator"
+    HOST_REBOOTED = "HostRebooted"
+    REMOVED_OUTSIDE = "RemovedOutside"
+    STOPPED_OUTSIDE = "StoppedOutside"
+    PAUSED_OUTSIDE = "PausedOutside"
+    RENAMED_OUTSIDE = "RenamedOutside"
+    # decisions
+    MISSING = "Missing"
+    SURPLUS = "Surplus"
+    RESTART = "Restart"
+    BACKOFF = "Backoff"
+    CRASH_LOOP = "CrashLoop"
+    COMPLETED = "Completed"
+    POLICY = "Policy"
+    DEPENDENCY = "Dependency"
+    NO_ROOM = "NoRoom"
+    DELETED = "Deleted"
+    SHUTDOWN = "Shutdown"
+    UPDATE = "Update"
+    UPDATED = "Updated"
+    UPDATE_FAILED = "UpdateFailed"
+    ROLLBACK = "Rollback"
+    IMAGE = "Image"
+    IMAGE_FAILED = "ImageFailed"
+    DRIFT = "DriftDetected"
+    LIMITS = "Limits"
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    STARTED = "Started"
+    STOPPED = "Stopped"
+    ADOPTED = "Adopted"
+    CREATED = "Created"
+    REMOVED = "Removed"
+    FAILED = "Failed"
+    STUCK = "Stuck"
+    LOOK = "Look"
+    # specs and the node
+    SPEC_ACCEPTED = "SpecAccepted"
+    SPEC_REJECTED = "SpecRejected"
+    DELETION_HELD = "DeletionHeld"
+    DELETION_CONFIRMED = "DeletionConfirmed"
+    ENGINE_DOWN = "EngineDown"
+    ENGINE_UP = "EngineUp"
+    STATE_REBUILT = "StateRebuilt"
+    STORE_FAILED = "StoreFailed"
+    DAEMON_STARTED = "DaemonStarted"
+    DAEMON_STOPPED = "DaemonStopped"
+
+
+class Why(_Frozen, frozen=True):
+    """A reason: a code for programs and words for people."""
+
+    code: Code
+    words: str
+
+
+class State(StrEnum):
+    """What the engine says of a container."""
+
+    UNKNOWN = "unknown"
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    EXITED = "exited"
+
+
+class Exit(_Frozen, frozen=True):
+    """How an instance ended."""
+
+    why: Why
+    at: float
+    code: int | None = None
+    signal: int | None = None
+
+
+class Limits(_Frozen, frozen=True):
+    """Limits as the kernel holds them; None: no limit, or not readable on this host."""
+
+    memory: int | None = None
+    memory_high: int | None = None
+    swap: int | None = None
+    """Swap on top of memory, bytes."""
+    cpu: float | None = None
+    cpu_weight: int | None = None
+    cpuset: str | None = None
+    pids: int | None = None
+    io_weight: int | None = None
+
+
+class Container(_Frozen, frozen=True):
+    """A container as a listing or an inspection shows it."""
+
+    id: str
+    name: str
+    state: State
+    pid: int = 0
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_wall: float = 0.0
+    image_id: str = ""
+    address: str | None = None
+    """None: not looked up (listings do not tell); "" : it has none."""
+    labels: dict[str, str] = {}
+    sealed: bool = False
+    """The labels carry a seal that only this node's key can have made for this name."""
+
+
+class InstanceRecord(_Frozen, frozen=True):
+    """What is remembered of an instance across daemon restarts; written before an act."""
+
+    name: str
+    """The container's name, deterministic: ``WORKLOAD.SLOT.gGENERATION``."""
+    workload: str
+    slot: int
+    generation: int
+    template: str
+    """Hash of the workload's baked-in part at creation; see decide/template.py."""
+    serial: int
+    """Number of this creation, rising on this node: tells two containers of one name apart."""
+    container_id: str = ""
+    """Empty while the creation is only intended."""
+    removing: bool = False
+    failures: int = 0
+    """Ends in a row, for the backoff."""
+    restarts: int = 0
+    """Starts after the first, ever."""
+    next_try: float | None = None
+    started_once: bool = False
+    """It has run since the host booted: its dependencies gate it no more."""
+    operator_seq: int = 0
+    """The last operator restart that it has obeyed."""
+    last_exit: Exit | None = None
+    oom_kills: int = 0
+    boot_id: str = ""
+    image_digest: str = ""
+
+
+class Instance(_Frozen, frozen=True):
+    record: InstanceRecord
+    state: State = State.UNKNOWN
+    pid: int = 0
+    address: str | None = None
+    exit_code: int | None = None
+    started_wall: float = 0.0
+    running_since: float | None = None
+    """When its first process started (boot time); None unless it runs."""
+    died_at: float | None = None
+    """Seen dead by pidfd and not yet confirmed by an inspection."""
+    stale: bool = False
+    """Something happened to it: look."""
+    touched: float = 0.0
+    """Last change by us: an older listing proves nothing about it."""
+    startup_passed: bool = False
+    readiness: bool | None = None
+    liveness_failed: str | None = None
+    liveness_passed: bool = False
+    was_ready: bool = False
+    doom: Why | None = None
+    """It has to be stopped for this reason; the policy then decides about its next start."""
+    limits: Limits | None = None
+    """The kernel's, as last read; None: not read since it started."""
+    limits_error: str | None = None
+    """Why the last live change of limits was refused."""
+    stuck: str | None = None
+    """It would not die, or the engine refuses it: the words."""
+    name_seen: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def running(self) -> bool:
+        return self.state in (State.RUNNING, State.PAUSED, State.STOPPING)
+
+
+class Version(_Frozen, frozen=True):
+    """One generation of a workload."""
+
+    generation: int
+    digest: str
+    """Hash of the whole workload."""
+    workload: Workload
+
+
+class DesiredRecord(_Frozen, frozen=True):
+    """What a workload shall be; written before anything is done for it."""
+
+    target: Version
+    declared: str
+    """Digest of what the file declares: differs from target's after a rollback."""
+    latest: int
+    """The highest generation ever given out."""
+    previous: Version | None = None
+    """The last good one, kept with its containers until the target is ready."""
+    updating_since: float | None = None
+    failed: Why | None = None
+    """Why the declared version is not the target: its update failed, or an operator went back."""
+    failed_generation: int | None = None
+    stopped: bool = False
+    scale: int | None = None
+    """Replicas said by an operator; until the file changes."""
+    operator_seq: int = 0
+    """Rises with each operator restart."""
+    forced: bool = False
+    """Lower a memory limit below current use."""
+    deleting: bool = False
+    image_id: str = ""
+    image_digest: str = ""
+    image_failures: int = 0
+    image_next_try: float | None = None
+    image_error: str | None = None
+
+
+class WorkloadState(_Frozen, frozen=True):
+    record: DesiredRecord
+    instances: dict[str, Instance] = {}
+    settled: bool = False
+    """Nothing to decide until a fact about it arrives (see decide/absorb.py:put)."""
+    create_error: str | None = None
+    create_next_try: float | None = None
+    create_failures: int = 0
+
+    @property
+    def workload(self) -> Workload:
+        return self.record.target.workload
+
+    @property
+    def replicas(self) -> int:
+        scale = self.record.scale
+        return self.workload.main.replicas if scale is None else scale
+
+
+class Node(_Frozen, frozen=True):
+    name: str = "localhost"
+    boot_id: str = ""
+    memory: int = 1 << 62
+    """Bytes that workloads may request in sum: total less the reserve, times overcommit."""
+
+
+class Engine(_Frozen, frozen=True):
+    answering: bool = False
+    since: float = 0.0
+    words: str = "not asked yet"
+    listed_at: float | None = None
+    """When the last good listing was begun; None: never, so nothing may be created."""
+    list_stalled: bool = False
+
+
+class Brake(_Frozen, frozen=True):
+    """A deletion of many workloads that waits for ``nodeorch confirm``."""
+
+    names: tuple[str, ...]
+    words: str
+
+
+class Note(_Frozen, frozen=True):
+    """A line of the journal."""
+
+    why: Why
+    workload: str = ""
+    instance: str = ""
+    details: dict[str, str | int | float | bool | None] = {}
+
+
+class World(_Frozen, frozen=True):
+    node: Node = Node()
+    workloads: dict[str, WorkloadState] = {}
+    rejected: dict[str, str] = {}
+    """File name → the first problem of a spec file that was not accepted."""
+    busy: dict[str, str] = {}
+    """Action key → verb: what is in flight."""
+    engine: Engine = Engine()
+    brake: Brake | None = None
+    confirmed: bool = False
+    """An operator confirmed the next deletion."""
+    shutdown: bool = False
+    rebuilding: bool = False
+    """The database was lost: sealed containers are taken back at the next listing."""
+    serial: int = 0
+    notes: tuple[Note, ...] = ()
+    """Drained into the journal after each step."""

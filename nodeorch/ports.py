@@ -1,0 +1,234 @@
+"""What the daemon needs of the outside, as protocols. Adapters implement them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from nodeorch.model.facts import Fact
+from nodeorch.model.workload import Probe, Pull, Resources, Workload
+from nodeorch.model.world import (
+    Container,
+    DesiredRecord,
+    InstanceRecord,
+    Limits,
+    Note,
+    Version,
+    Why,
+)
+
+Inbox = Callable[[Fact], None]
+"""Hand a fact to the loop; never blocks."""
+
+
+class EngineError(Exception):
+    """An engine call that failed. ``kind`` tells the deciders what to make of it.
+
+    unreachable  no connection, or the connection broke
+    timeout      no answer in time; the act may still happen
+    not_found    no such container
+    no_image     no such image, and it could not be pulled
+    name_in_use  another container has the name
+    refused      the engine said no; words say why
+    """
+
+    def __init__(self, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.kind = kind
+        self.words = words
+
+
+class LogLine(Struct, frozen=True):
+    instance: str
+    stream: str
+    """"stdout" | "stderr"."""
+    at: str
+    """RFC 3339, as the engine gives it."""
+    text: str
+
+
+class Engine(Protocol):
+    """The container engine. Every call has a timeout and raises only EngineError."""
+
+    async def ping(self) -> str:
+        """The engine's version; raises EngineError."""
+
+    async def list(self) -> tuple[Container, ...]:
+        """All containers that carry nodeorch labels, running or not."""
+
+    async def inspect(self, container_id: str) -> Container:
+        """One container, by id, with its address."""
+
+    async def ensure_image(
+        self, image: str, policy: Pull, progress: Callable[[str], None] | None = None
+    ) -> tuple[str, str]:
+        """(id, digest). Pulls by policy; raises no_image."""
+
+    async def create(
+        self,
+        name: str,
+        workload: Workload,
+        image_id: str,
+        labels: Mapping[str, str],
+        resources: Resources,
+    ) -> str:
+        """Create networks and volumes that miss, then the container; its id."""
+
+    async def start(self, container_id: str, *, urgent: bool = False) -> Container:
+        """Start and inspect. Starting a running container is not an error."""
+
+    async def kill(self, container_id: str, signal: str) -> None: ...
+
+    async def remove(self, container_id: str) -> None:
+        """Remove at once (killing it if need be) with its anonymous volumes; absent is fine."""
+
+    async def update(self, container_id: str, resources: Resources) -> None: ...
+
+    async def unpause(self, container_id: str) -> None: ...
+
+    async def rename(self, container_id: str, name: str) -> None: ...
+
+    def events(self) -> AsyncIterator[str]:
+        """Ids of containers that something happened to; ends with EngineError."""
+
+    def logs(
+        self, container_id: str, instance: str, *, follow: bool, tail: int | None, since: str | None
+    ) -> AsyncIterator[LogLine]: ...
+
+    async def exec(
+        self, container_id: str, command: Sequence[str], timeout: float
+    ) -> tuple[int, str]:
+        """(exit code, first 4 KiB of output); for exec probes."""
+
+    async def close(self) -> None: ...
+
+
+class Usage(Struct, frozen=True):
+    """A cgroup's use at a moment."""
+
+    memory: int | None
+    cpu_seconds: float | None
+    oom_kills: int | None
+    at: float
+
+
+class Cgroups(Protocol):
+    """The kernel's files, v2 and v1 alike. Nothing here blocks for longer than a file read."""
+
+    def limits(self, pid: int, container_id: str) -> Limits | None:
+        """None: the process is gone, or is not in that container's cgroup."""
+
+    def usage(self, pid: int, container_id: str) -> Usage | None: ...
+
+    def oom_kills(self, container_id: str) -> int | None:
+        """Works for a little while after the death of the first process."""
+
+
+class Deaths(Protocol):
+    """Watches first processes by pidfd; reports facts.Died."""
+
+    def sync(self, wanted: Mapping[str, tuple[str, int]]) -> None:
+        """instance → (container id, pid): watch exactly these."""
+
+    async def wait(self, pid: int, timeout: float) -> bool:
+        """True when the process is dead within timeout seconds."""
+
+    def close(self) -> None: ...
+
+
+class ProbeTarget(Struct, frozen=True):
+    """A probe to run, again and again, on one instance."""
+
+    instance: str
+    container_id: str
+    kind: str
+    """"startup" | "readiness" | "liveness"."""
+    address: str
+    probe: Probe
+
+
+class ProbeResult(Struct, frozen=True):
+    passed: bool
+    words: str
+    latency: float
+    """Seconds."""
+    wall: float
+    in_a_row: int
+    runs: int
+
+
+class Prober(Protocol):
+    """Runs probes on its own schedule; reports facts.ProbeSeen only when a verdict changes."""
+
+    def sync(self, wanted: Mapping[tuple[str, str], ProbeTarget]) -> None:
+        """(instance, kind) → target: run exactly these."""
+
+    def results(self) -> Mapping[tuple[str, str], ProbeResult]:
+        """The last result of each, for display."""
+
+    async def close(self) -> None: ...
+
+
+class Entry(Struct, frozen=True):
+    """A line of the journal as it is stored."""
+
+    seq: int
+    wall: float
+    why: Why
+    workload: str = ""
+    instance: str = ""
+    details: dict[str, str | int | float | bool | None] = {}
+
+
+class Changes(Struct, frozen=True):
+    """What one step has to write, in one transaction. None as a value deletes the row."""
+
+    desired: dict[str, DesiredRecord | None] = {}
+    instances: dict[str, InstanceRecord | None] = {}
+    versions: tuple[Version, ...] = ()
+    serial: int | None = None
+    notes: tuple[tuple[float, Note], ...] = ()
+    """(wall, note)."""
+
+
+class Remembered(Struct, frozen=True):
+    desired: dict[str, DesiredRecord]
+    instances: dict[str, InstanceRecord]
+    serial: int
+    rebuilt: bool
+
+
+class StoreError(Exception):
+    """The database does not take it: disk full, read-only, broken. Words say which."""
+
+
+class Store(Protocol):
+    """SQLite, in one thread of its own."""
+
+    async def load(self) -> Remembered: ...
+
+    async def save(self, changes: Changes) -> tuple[Entry, ...]:
+        """Commit durably; the journal's new entries come back numbered. Raises StoreError."""
+
+    async def entries(
+        self,
+        *,
+        after: int = 0,
+        workload: str | None = None,
+        instance: str | None = None,
+        last: int | None = None,
+    ) -> tuple[Entry, ...]: ...
+
+    async def versions(self, workload: str) -> tuple[tuple[float, Version], ...]:
+        """(wall, version), newest first."""
+
+    async def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """CLOCK_BOOTTIME, seconds."""
+
+    def wall(self) -> float: ...
