@@ -231,7 +231,9 @@ class Security(_Spec, frozen=True):
 
 
 class Logs(_Spec, frozen=True):
-    max_size: Annotated[Bytes, Meta(ge=64 * 1024, description="of an instance's log")] = 10 * MIB
+    max_size: Annotated[
+        int, Meta(ge=64 * 1024, extra={"unit": "bytes"}, description="of an instance's log")
+    ] = 10 * MIB
 
 
 class Update(_Spec, frozen=True):
