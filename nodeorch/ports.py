@@ -147,6 +147,8 @@ class ProbeTarget(Struct, frozen=True):
     """"startup" | "readiness" | "liveness"."""
     address: str
     probe: Probe
+    run: str = ""
+    """Tells the runs of one container apart (its start time): a new run is probed anew."""
 
 
 class ProbeResult(Struct, frozen=True):
@@ -198,10 +200,16 @@ class Remembered(Struct, frozen=True):
     instances: dict[str, InstanceRecord]
     serial: int
     rebuilt: bool
+    unreadable: tuple[str, ...] = ()
+    """Rows that this version cannot read, in words; left in place until they are written anew."""
 
 
 class StoreError(Exception):
     """The database does not take it: disk full, read-only, broken. Words say which."""
+
+
+class CommandRefused(Exception):
+    """An operator's command that the world does not allow. Words: "cannot …: why; what to do"."""
 
 
 class Store(Protocol):
