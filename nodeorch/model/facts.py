@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from nodeorch.model.actions import Action
 from nodeorch.model.workload import Workload
-from nodeorch.model.world import Container, DesiredRecord, InstanceRecord, Limits
+from nodeorch.model.world import Container, DesiredRecord, InstanceRecord, Limits, Version
 
 
 class _Fact(Struct, frozen=True, tag=True):
@@ -125,7 +125,8 @@ class Command(_Fact, frozen=True):
     by: str = ""
     """The peer, for the journal: "uid 1000 (ann), pid 4242"."""
     replicas: int | None = None
-    version: dict[str, str] | None = None
+    version: Version | None = None
+    """The one to go back to, for rollback."""
 
 
 class Done(_Fact, frozen=True):

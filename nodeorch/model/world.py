@@ -126,6 +126,8 @@ class Container(_Frozen, frozen=True):
     exit_code: int | None = None
     oom_killed: bool = False
     started_wall: float = 0.0
+    started: float = 0.0
+    """Boot time of the start, as the daemon worked it out; 0: unknown."""
     image_id: str = ""
     address: str | None = None
     """None: not looked up (listings do not tell); "" : it has none."""
@@ -151,8 +153,10 @@ class InstanceRecord(_Frozen, frozen=True):
     removing: bool = False
     failures: int = 0
     """Ends in a row, for the backoff."""
-    restarts: int = 0
-    """Starts after the first, ever."""
+    runs: int = 0
+    """Starts, ever."""
+    up: bool = False
+    """Started, and not seen to end."""
     next_try: float | None = None
     started_once: bool = False
     """It has run since the host booted: its dependencies gate it no more."""
@@ -160,6 +164,7 @@ class InstanceRecord(_Frozen, frozen=True):
     """The last operator restart that it has obeyed."""
     last_exit: Exit | None = None
     oom_kills: int = 0
+    """Of any of its processes, ever."""
     boot_id: str = ""
     image_digest: str = ""
 
@@ -175,6 +180,10 @@ class Instance(_Frozen, frozen=True):
     """When its first process started (boot time); None unless it runs."""
     died_at: float | None = None
     """Seen dead by pidfd and not yet confirmed by an inspection."""
+    oom_run: int = 0
+    """OOM kills counted by the cgroup of this run."""
+    died_oom: bool = False
+    """The count rose between the last look and the death."""
     stale: bool = False
     """Something happened to it: look."""
     touched: float = 0.0
@@ -191,7 +200,9 @@ class Instance(_Frozen, frozen=True):
     limits_error: str | None = None
     """Why the last live change of limits was refused."""
     stuck: str | None = None
-    """It would not die, or the engine refuses it: the words."""
+    """The last act on it failed: the words."""
+    retry_at: float | None = None
+    """When a failed act may be tried again."""
     name_seen: str = ""
 
     @property
@@ -209,6 +220,8 @@ class Version(_Frozen, frozen=True):
     generation: int
     digest: str
     """Hash of the whole workload."""
+    template: str
+    """Hash of what is baked into a container."""
     workload: Workload
 
 
@@ -273,7 +286,7 @@ class Engine(_Frozen, frozen=True):
     words: str = "not asked yet"
     listed_at: float | None = None
     """When the last good listing was begun; None: never, so nothing may be created."""
-    list_stalled: bool = False
+    list_due: float = 0.0
 
 
 class Brake(_Frozen, frozen=True):
@@ -301,8 +314,6 @@ class World(_Frozen, frozen=True):
     """Action key → verb: what is in flight."""
     engine: Engine = Engine()
     brake: Brake | None = None
-    confirmed: bool = False
-    """An operator confirmed the next deletion."""
     shutdown: bool = False
     rebuilding: bool = False
     """The database was lost: sealed containers are taken back at the next listing."""

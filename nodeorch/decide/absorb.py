@@ -1,0 +1,172 @@
+"""``absorb(world, fact, now) -> world``: remember a fact and judge what follows from it.
+
+Reads and writes everything; each kind of fact has one function, in the module named for
+where it comes from. After it, for the workloads it touched: readiness changes are noted,
+an update is judged, and ``settled`` says whether the planner may pass it by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from nodeorch.decide.commands import commanded
+from nodeorch.decide.edit import note, put_instance, say
+from nodeorch.decide.limits import lifted
+from nodeorch.decide.observe import (
+    container_gone,
+    container_seen,
+    died,
+    hinted,
+    limits_seen,
+    listed,
+    oom_seen,
+    probe_seen,
+)
+from nodeorch.decide.ready import is_ready, start_deadline
+from nodeorch.decide.results import begin, done, engine_seen, failed
+from nodeorch.decide.specs import specs_seen
+from nodeorch.decide.update import judge
+from nodeorch.model import facts
+from nodeorch.model.facts import Fact
+from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
+
+
+def absorb(world: World, fact: Fact, now: float) -> World:
+    before = world.workloads
+    world = _FACTS[type(fact)](world, fact, now)
+    for name, state in list(world.workloads.items()):
+        if before.get(name) is not state or (state.record.previous is not None):
+            world = _follow(world, before.get(name), name, now)
+    return world
+
+
+def _follow(world: World, before: WorkloadState | None, name: str, now: float) -> World:
+    state = world.workloads[name]
+    for instance in state.instances.values():
+        old = before.instances.get(instance.name) if before else None
+        if old is not instance:
+            world = _readiness(world, old, instance)
+        world = _judge_liveness(world, world.workloads[name].instances[instance.name], now)
+    world = judge(world, world.workloads[name], now)
+    state = world.workloads[name]
+    if state.record.deleting and not state.instances:
+        left = {k: v for k, v in world.workloads.items() if k != name}
+        return say(replace(world, workloads=left), Code.REMOVED, "gone", name)
+    settled = is_settled(world, state)
+    if settled != state.settled:
+        fresh = replace(state, settled=settled)
+        world = replace(world, workloads={**world.workloads, name: fresh})
+    return world
+
+
+def is_settled(world: World, state: WorkloadState) -> bool:
+    """Nothing to do, whatever the time: only a fact about the workload changes that."""
+    own = state.record
+    if own.deleting or own.stopped or own.previous is not None or not own.image_id:
+        return False
+    if len(state.instances) != state.replicas:
+        return False
+    workload = own.target.workload
+    return all(_instance_settled(world, state, i) for i in state.instances.values()) and all(
+        i.limits is None or lifted(i, workload.resources) for i in state.instances.values()
+    )
+
+
+def _instance_settled(world: World, state: WorkloadState, instance: Instance) -> bool:
+    own = instance.record
+    return (
+        own.template == state.record.target.template
+        and own.slot < state.replicas
+        and own.operator_seq >= state.record.operator_seq
+        and not own.removing
+        and instance.state is State.RUNNING
+        and instance.died_at is None
+        and not instance.stale
+        and instance.doom is None
+        and instance.liveness_failed is None
+        and instance.name not in world.busy
+    )
+
+
+def _readiness(world: World, old: Instance | None, instance: Instance) -> World:
+    workload = world.workloads[instance.record.workload].workload
+    was, now = old is not None and is_ready(old, workload), is_ready(instance, workload)
+    if was == now:
+        return world
+    if now:
+        world = put_instance(world, replace(instance, was_ready=True))
+        return say(world, Code.READY, "is ready", workload.name, instance.name)
+    if instance.running and instance.died_at is None:
+        return say(world, Code.NOT_READY, "is not ready any more", workload.name, instance.name)
+    return world
+
+
+def _judge_liveness(world: World, instance: Instance, now: float) -> World:
+    """Liveness kills only what was ready once, or had its time to become so."""
+    if instance.liveness_failed is None or instance.doom is not None or not instance.running:
+        return world
+    workload = world.workloads[instance.record.workload].workload
+    known_good = instance.liveness_passed or (
+        instance.was_ready and _has_readiness(workload.probes)
+    )
+    since = instance.running_since or now
+    if not known_good and now - since < start_deadline(workload):
+        return world
+    why = Why(code=Code.PROBE_FAILED, words=instance.liveness_failed)
+    return put_instance(world, replace(instance, doom=why))
+
+
+def _has_readiness(probes: Any) -> bool:
+    return probes.readiness is not None or probes.startup is not None
+
+
+def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
+    states: dict[str, WorkloadState] = {
+        name: WorkloadState(record=record) for name, record in fact.desired.items()
+    }
+    for own in fact.instances.values():
+        state = states.get(own.workload)
+        if state is None:
+            continue
+        instance = Instance(record=own)
+        states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
+    world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
+    if fact.rebuilt:
+        words = "the database was lost; state is rebuilt from the specs and the engine"
+        world = note(world, Why(code=Code.STATE_REBUILT, words=words))
+    return world
+
+
+def _ticked(world: World, fact: facts.Tick, now: float) -> World:
+    """Look again at what waits for a time."""
+    workloads = {n: s if s.settled else replace(s) for n, s in world.workloads.items()}
+    return replace(world, workloads=workloads)
+
+
+def _store_seen(world: World, fact: facts.StoreSeen, now: float) -> World:
+    return world if fact.working else say(world, Code.STORE_FAILED, fact.words)
+
+
+_FACTS: dict[type, Callable[[World, Any, float], World]] = {
+    facts.Tick: _ticked,
+    facts.Loaded: _loaded,
+    facts.SpecsSeen: specs_seen,
+    facts.Listed: listed,
+    facts.ContainerSeen: container_seen,
+    facts.ContainerGone: container_gone,
+    facts.Hint: hinted,
+    facts.Died: died,
+    facts.OomSeen: oom_seen,
+    facts.LimitsSeen: limits_seen,
+    facts.ProbeSeen: probe_seen,
+    facts.EngineSeen: engine_seen,
+    facts.StoreSeen: _store_seen,
+    facts.Command: commanded,
+    facts.Done: done,
+    facts.Failed: failed,
+}
+
+__all__ = ["absorb", "begin", "is_settled"]

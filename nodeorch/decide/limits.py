@@ -1,0 +1,117 @@
+"""The kernel's limits against the declared ones, and room on the node.
+
+Reads ``Instance.limits`` (what the kernel said) and ``Workload.resources``. Promises: no
+update is asked for what the kernel already holds; the sum of memory requests of what may
+run never exceeds the node's by a decision taken here.
+"""
+
+from __future__ import annotations
+
+from nodeorch.model.workload import Resources
+from nodeorch.model.world import Code, Instance, Limits, Why, WorkloadState, World
+
+PAGE = 4096
+CPU_GRAIN = 0.005
+"""The engine rounds cpus to a quota of microseconds in a period."""
+WEIGHT_GRAIN = 0.02
+"""cgroup v1 shares and v2 weights do not map one to one."""
+
+
+def drift(resources: Resources, limits: Limits) -> list[str]:
+    """Words for each limit that the kernel holds differently from what is declared."""
+    found = []
+    if resources.memory is not None and not _same_bytes(resources.memory, limits.memory):
+        found.append(_differs("memory", resources.memory, limits.memory))
+    if not _same_cpu(resources.cpu, limits.cpu):
+        found.append(_differs("cpu", resources.cpu, limits.cpu))
+    if limits.pids != resources.pids:
+        found.append(_differs("pids", resources.pids, limits.pids))
+    if resources.cpuset is not None and _cpus(resources.cpuset) != _cpus(limits.cpuset or ""):
+        found.append(_differs("cpuset", resources.cpuset, limits.cpuset))
+    if not _same_weight(resources.cpu_weight, limits.cpu_weight):
+        found.append(_differs("cpu_weight", resources.cpu_weight, limits.cpu_weight))
+    if resources.memory is not None and limits.swap is not None:
+        swap = resources.swap or 0
+        if not _same_bytes(swap, limits.swap):
+            found.append(_differs("swap", swap, limits.swap))
+    return found
+
+
+def request(state: WorkloadState) -> int:
+    """Bytes of memory that one instance of the workload asks of the node."""
+    return state.workload.resources.memory or 0
+
+
+def requested(world: World) -> int:
+    """Bytes of memory promised to instances that run or may be started at any moment."""
+    total = 0
+    for state in world.workloads.values():
+        ask = request(state)
+        if not ask:
+            continue
+        idle = state.record.stopped
+        for instance in state.instances.values():
+            if instance.running or not (idle or instance.record.removing):
+                total += ask
+    return total
+
+
+def no_room(world: World, need: int, reserved: int) -> Why | None:
+    """Why ``need`` more bytes cannot be promised, given those already reserved."""
+    free = world.node.memory - reserved
+    if need <= free:
+        return None
+    words = f"insufficient memory (need {size(need)}, {size(max(free, 0))} free)"
+    return Why(code=Code.NO_ROOM, words=words)
+
+
+def size(count: int | None) -> str:
+    """Bytes for people: ``64 MiB``, ``1.2 GiB``."""
+    if count is None:
+        return "no limit"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.1f}".rstrip("0").rstrip(".") + f" {unit}"
+        value /= 1024
+    return f"{value:.1f}".rstrip("0").rstrip(".") + " TiB"
+
+
+def lifted(instance: Instance, resources: Resources) -> bool:
+    """Whether the kernel's limits are known and as declared."""
+    return instance.limits is not None and not drift(resources, instance.limits)
+
+
+def _same_bytes(wanted: int, found: int | None) -> bool:
+    return found is not None and abs(wanted - found) < PAGE
+
+
+def _same_cpu(wanted: float | None, found: float | None) -> bool:
+    if wanted is None or found is None:
+        return wanted is found
+    return abs(wanted - found) <= CPU_GRAIN + wanted * 0.001
+
+
+def _same_weight(wanted: int | None, found: int | None) -> bool:
+    if wanted is None or found is None:  # not declared, or not readable on this host
+        return True
+    return abs(wanted - found) <= max(1.0, wanted * WEIGHT_GRAIN)
+
+
+def _cpus(text: str) -> frozenset[int]:
+    cpus: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        cpus.update(range(int(first), int(last or first) + 1))
+    return frozenset(cpus)
+
+
+def _differs(field: str, wanted: object, found: object) -> str:
+    if isinstance(wanted, int) and field in ("memory", "swap"):
+        shown = size(found) if isinstance(found, int) else "no limit"
+        return f"{field} is {shown}, declared {size(wanted)}"
+    none = "no limit"
+    return (
+        f"{field} is {none if found is None else found}, "
+        f"declared {none if wanted is None else wanted}"
+    )

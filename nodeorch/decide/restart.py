@@ -1,0 +1,144 @@
+"""The accounting of deaths, and the backoff.
+
+Reads a workload's restart policy and an instance's record. Promises: the first restart
+is immediate; no delay exceeds ``backoff.max``; one workload's failures are counted on
+its own instances only; the same input gives the same delay.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2s
+
+from msgspec.structs import replace
+
+from nodeorch.decide.edit import note, put_instance, record
+from nodeorch.model.workload import RestartPolicy, Workload
+from nodeorch.model.world import Code, Exit, Instance, State, Why, World
+
+CRASH_LOOP = 3
+"""Ends in a row from which the state is called a crash loop."""
+
+NOT_ITS_FAULT = frozenset(
+    {
+        Code.OPERATOR,
+        Code.UPDATE,
+        Code.UPDATED,
+        Code.ROLLBACK,
+        Code.SURPLUS,
+        Code.DELETED,
+        Code.SHUTDOWN,
+        Code.HOST_REBOOTED,
+    }
+)
+
+SIGNALS = {
+    1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL",
+    10: "USR1", 11: "SEGV", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 31: "SYS",
+}  # fmt: skip
+
+
+def delay(workload: Workload, instance: str, failures: int) -> float:
+    """Seconds to wait before the next start after ``failures`` ends in a row.
+
+    Full jitter (Brooker, AWS 2015) over an exponential, with a hash of (instance,
+    attempt) in place of a random number, so that replicas still spread.
+    """
+    if failures <= 1:
+        return 0.0
+    backoff = workload.restart.backoff
+    ceiling = min(backoff.max, backoff.initial * 2.0 ** min(failures - 2, 60))
+    seed = blake2s(f"{instance}/{failures}".encode(), digest_size=4).digest()
+    return ceiling * (int.from_bytes(seed, "big") + 1) / (1 << 32)
+
+
+def cause(instance: Instance, code: int | None, oom: bool) -> Exit:
+    """Why an instance that has just ended did so. ``at`` is left for the caller to set."""
+    signal = code - 128 if code is not None and 128 < code < 193 else None
+    if instance.doom is not None:
+        why = instance.doom
+    elif oom:
+        why = Why(code=Code.OOM_KILLED, words="out of memory: killed by the kernel")
+    elif code is None:
+        why = Why(code=Code.EXITED, words="ended; its exit code is not known")
+    elif signal is not None:
+        name = SIGNALS.get(signal, str(signal))
+        why = Why(code=Code.SIGNALED, words=f"killed by signal {signal} ({name})")
+    else:
+        why = Why(code=Code.EXITED, words=f"exited with code {code}")
+    return Exit(why=why, at=0.0, code=code, signal=signal)
+
+
+def ended(
+    world: World, instance: Instance, now: float, code: int | None, oom: bool = False
+) -> World:
+    """An instance's first process is dead: remember why, and when the next start may be."""
+    workload = world.workloads[instance.record.workload].workload
+    oom = oom or instance.died_oom or (code == 137 and instance.oom_run > 0)
+    end = replace(cause(instance, code, oom), at=now)
+    old = instance.record
+    ran = now - instance.running_since if instance.running_since is not None else 0.0
+    if end.why.code in NOT_ITS_FAULT:
+        failures, next_try = 0, None
+    else:
+        failures = 1 if ran >= workload.restart.backoff.reset else old.failures + 1
+        next_try = now + delay(workload, instance.name, failures)
+    after = replace(
+        instance,
+        record=replace(old, up=False, last_exit=end, failures=failures, next_try=next_try),
+        state=State.EXITED,
+        pid=0,
+        exit_code=code,
+        running_since=None,
+        died_at=None,
+        died_oom=False,
+        oom_run=0,
+        stale=False,
+        startup_passed=False,
+        readiness=None,
+        liveness_failed=None,
+        liveness_passed=False,
+        was_ready=False,
+        doom=None,
+        limits=None,
+        limits_error=None,
+        stuck=None,
+        retry_at=None,
+        touched=now,
+    )
+    world = put_instance(world, after)
+    return note(
+        world, end.why, old.workload, instance.name,
+        exit_code=code, ran_seconds=round(ran, 3), failures=failures,
+    )  # fmt: skip
+
+
+def rebooted(world: World, instance: Instance, now: float) -> World:
+    """The host went down under it: nothing it did counts, and its dependencies gate it again."""
+    why = Why(code=Code.HOST_REBOOTED, words="the host was restarted under it")
+    was_up = instance.record.up
+    fresh = record(
+        instance,
+        boot_id=world.node.boot_id,
+        started_once=False,
+        up=False,
+        failures=0,
+        next_try=None,
+        last_exit=Exit(why=why, at=now) if was_up else instance.record.last_exit,
+    )
+    world = put_instance(world, replace(fresh, pid=0, running_since=None))
+    if not was_up:
+        return world
+    return note(world, why, instance.record.workload, instance.name)
+
+
+def forbids_restart(policy: RestartPolicy, instance: Instance) -> Why | None:
+    """Why the policy keeps an ended instance down; None when it may start again."""
+    end = instance.record.last_exit
+    if instance.record.runs == 0 or end is None or end.why.code in NOT_ITS_FAULT:
+        return None
+    if policy is RestartPolicy.NEVER:
+        code = Code.COMPLETED if end.code == 0 else Code.POLICY
+        return Why(code=code, words=f"{end.why.words}; the restart policy is never")
+    if policy is RestartPolicy.ON_FAILURE and end.code == 0:
+        return Why(code=Code.COMPLETED, words="exited with code 0; the policy is on-failure")
+    return None

@@ -1,0 +1,231 @@
+"""What a person is told: the state and the reason of each workload and instance.
+
+Reads one workload's state and, for display only, its usage and probe results. Promises:
+every state that is not "running" comes with a reason in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from nodeorch.decide.ready import is_ready, waits_for
+from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
+from nodeorch.model.actions import Hold
+from nodeorch.model.view import InstanceView, ProbeView, WorkloadView
+from nodeorch.model.world import Code, Instance, State, WorkloadState, World
+from nodeorch.ports import ProbeResult
+
+
+class Sample(Struct, frozen=True):
+    """A running instance's use of the host."""
+
+    memory: int | None = None
+    cpu_percent: float | None = None
+
+
+class Surroundings(Struct, frozen=True):
+    """What is shown beside the world's own knowledge."""
+
+    now: float
+    wall: float
+    samples: Mapping[str, Sample] = {}
+    probes: Mapping[tuple[str, str], ProbeResult] = {}
+    holds: Mapping[str, Hold] = {}
+    """Instance, or workload, → what is decided not to be done for it."""
+
+
+NOTHING = Surroundings(now=0.0, wall=0.0)
+
+
+def workload_view(world: World, state: WorkloadState, around: Surroundings) -> WorkloadView:
+    record, workload = state.record, state.workload
+    ordered = sorted(state.instances.values(), key=lambda i: (i.record.slot, i.name))
+    views = [instance_view(world, state, i, around) for i in ordered]
+    idle = record.stopped or record.deleting or world.shutdown
+    desired = 0 if idle else state.replicas
+    ready = sum(
+        1 for i, v in zip(ordered, views, strict=True) if v.ready and i.record.slot < state.replicas
+    )
+    ready = min(ready, state.replicas)
+    name, reason = _overall(world, state, views, desired, ready, around)
+    return WorkloadView(
+        name=workload.name,
+        generation=record.target.generation,
+        desired=desired,
+        ready=ready,
+        state=name,
+        reason=reason,
+        instances=views,
+        image=workload.main.image,
+        ports=[
+            f"{p.address}:{p.host}->{p.container}/{p.protocol.value}"
+            for p in workload.ports
+            if p.host
+        ],
+        declared_generation=record.failed_generation or record.target.generation,
+        scaled=record.scale is not None,
+        stopped_by_operator=record.stopped,
+    )
+
+
+def _overall(
+    world: World,
+    state: WorkloadState,
+    views: list[InstanceView],
+    desired: int,
+    ready: int,
+    around: Surroundings,
+) -> tuple[str, str]:
+    record = state.record
+    down = [v for v in views if v.state not in ("running", "starting", "unready")]
+    if record.deleting:
+        return "deleting", "its spec was deleted"
+    if record.stopped or world.shutdown:
+        words = "the host shuts down" if world.shutdown else "stopped by an operator"
+        return ("stopping" if any(v.pid for v in views) else "stopped"), words
+    if record.previous is not None:
+        words = f"generation {record.previous.generation} → {record.target.generation}"
+        worst = _image_words(state) or next(
+            (v.reason for v in views if v.reason and not v.ready), ""
+        )
+        return "updating", words + (f": {worst}" if worst else "")
+    if desired == 0:
+        return "stopped", "0 replicas"
+    for word in ("crash-loop", "backoff", "stuck", "failed"):
+        found = next((v for v in down if v.state == word), None)
+        if found is not None:
+            return word, found.reason
+    if ready >= desired:
+        return "running", record.failed.words if record.failed else ""
+    if down and all(v.state == "completed" for v in views) and len(views) >= desired:
+        return "completed", down[0].reason
+    hold = around.holds.get(state.workload.name)
+    words = _image_words(state) or state.create_error or (hold.why.words if hold else "")
+    if len(views) < desired:
+        full = next((h for h in around.holds.values() if _no_room(h, state)), None)
+        words = full.why.words if full else words
+        return ("pending" if words else "starting"), words or "is being created"
+    worst_view = next((v for v in views if not v.ready), views[0])
+    if worst_view.state == "waiting":
+        return "pending", worst_view.reason
+    if any(v.ready for v in views):
+        return "degraded", worst_view.reason
+    return "starting", worst_view.reason
+
+
+def _no_room(hold: Hold, state: WorkloadState) -> bool:
+    return hold.workload == state.workload.name and hold.why.code is Code.NO_ROOM
+
+
+def _image_words(state: WorkloadState) -> str:
+    if state.record.image_error:
+        return f"cannot get image {state.workload.main.image}: {state.record.image_error}"
+    return ""
+
+
+def instance_view(
+    world: World, state: WorkloadState, instance: Instance, around: Surroundings
+) -> InstanceView:
+    own = instance.record
+    word, reason = _describe(world, state, instance, around)
+    sample = around.samples.get(instance.name) if instance.running else None
+    limits = instance.limits
+    wait = own.next_try - around.now if own.next_try is not None else None
+    return InstanceView(
+        name=own.name,
+        container_id=own.container_id,
+        pid=instance.pid,
+        state=word,
+        ready=is_ready(instance, state.workload),
+        restarts=max(0, own.runs - 1),
+        started_at=rfc3339(instance.started_wall) if instance.running else None,
+        exit_code=own.last_exit.code if own.last_exit else None,
+        image_digest=own.image_digest,
+        memory_bytes=sample.memory if sample else None,
+        memory_limit_bytes=limits.memory if limits else None,
+        cpu_percent=sample.cpu_percent if sample else None,
+        address=instance.address or None,
+        generation=own.generation,
+        slot=own.slot,
+        reason=reason,
+        next_try_in=round(wait, 3) if wait is not None and wait > 0 else None,
+        failures=own.failures,
+        oom_kills=own.oom_kills,
+        probes={
+            kind: _probe_view(around.probes[own.name, kind])
+            for kind in ("startup", "readiness", "liveness")
+            if (own.name, kind) in around.probes and instance.running
+        },
+    )
+
+
+def _describe(
+    world: World, state: WorkloadState, instance: Instance, around: Surroundings
+) -> tuple[str, str]:
+    own = instance.record
+    busy = world.busy.get(instance.name)
+    last = f"last ended: {own.last_exit.why.words}" if own.last_exit else ""
+    if busy == "stop" or (instance.running and instance.doom is not None):
+        return "stopping", instance.doom.words if instance.doom else ""
+    if instance.stuck and (own.next_try is None or instance.running):
+        return "stuck", instance.stuck
+    if instance.running and instance.died_at is None:
+        return _describe_running(state, instance, last)
+    if not own.container_id:
+        return "creating", "its container is being created"
+    if busy == "start":
+        return "starting", last
+    if instance.state is State.UNKNOWN:
+        return "unknown", "the engine has not been asked about it yet"
+    return _describe_ended(world, state, instance, around, last)
+
+
+def _describe_running(state: WorkloadState, instance: Instance, last: str) -> tuple[str, str]:
+    if instance.state is State.PAUSED:
+        return "paused", "paused outside nodeorch"
+    if is_ready(instance, state.workload):
+        return "running", instance.limits_error or last
+    if instance.was_ready:
+        return "unready", "its readiness probe fails"
+    probe = "startup" if state.workload.probes.startup and not instance.startup_passed else ""
+    return "starting", f"its {probe or 'readiness'} probe has not passed yet"
+
+
+def _describe_ended(
+    world: World, state: WorkloadState, instance: Instance, around: Surroundings, last: str
+) -> tuple[str, str]:
+    own = instance.record
+    forbidden = forbids_restart(state.workload.restart.policy, instance)
+    if forbidden is not None:
+        word = "completed" if forbidden.code is Code.COMPLETED else "failed"
+        return word, forbidden.words
+    if own.failures and own.next_try is not None:
+        ended = instance.stuck or (own.last_exit.why.words if own.last_exit else "")
+        wait = max(0.0, own.next_try - around.now)
+        words = f"{ended}; failed {own.failures} times in a row, next try in {wait:.1f}s"
+        return ("crash-loop" if own.failures >= CRASH_LOOP else "backoff"), words
+    if state.record.stopped or (own.last_exit and own.last_exit.why.code in NOT_ITS_FAULT):
+        return "stopped", last
+    waits = waits_for(world, state.workload) if not own.started_once else None
+    hold = around.holds.get(instance.name)
+    return "waiting", waits.words if waits else (hold.why.words if hold else last)
+
+
+def _probe_view(result: ProbeResult) -> ProbeView:
+    return ProbeView(
+        passed=result.passed,
+        words=result.words,
+        latency_ms=round(result.latency * 1000, 2),
+        at=rfc3339(result.wall) or "",
+        runs=result.runs,
+    )
+
+
+def rfc3339(wall: float) -> str | None:
+    if not wall:
+        return None
+    text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

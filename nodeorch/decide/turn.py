@@ -1,0 +1,47 @@
+"""One turn of planning: the world it looks at, and what it has decided so far."""
+
+from __future__ import annotations
+
+from nodeorch.model.actions import Action, Hold, Plan
+from nodeorch.model.world import Why, World
+
+
+class Turn:
+    """Collects actions, holds and the earliest wake-up; local to one call of ``plan``."""
+
+    def __init__(self, world: World, now: float) -> None:
+        self.world = world
+        self.now = now
+        self.serial = world.serial
+        self.reserved = 0
+        """Bytes of memory promised so far, those of this turn's creations included."""
+        self._actions: dict[str, Action] = {}
+        self._holds: list[Hold] = []
+        self._wake_at: float | None = None
+
+    def busy(self, key: str) -> bool:
+        return key in self.world.busy or key in self._actions
+
+    def act(self, action: Action) -> None:
+        if not self.busy(action.key):
+            self._actions[action.key] = action
+
+    def hold(self, workload: str, instance: str, why: Why, until: float | None = None) -> None:
+        self._holds.append(Hold(workload=workload, instance=instance, why=why, until=until))
+        if until is not None:
+            self.wake(until)
+
+    def wake(self, at: float) -> None:
+        if self._wake_at is None or at < self._wake_at:
+            self._wake_at = at
+
+    def next_serial(self) -> int:
+        self.serial += 1
+        return self.serial
+
+    def result(self) -> Plan:
+        return Plan(
+            actions=tuple(self._actions.values()),
+            holds=tuple(self._holds),
+            wake_at=self._wake_at,
+        )

@@ -1,0 +1,109 @@
+"""When a new generation is good, when it has failed, and the way back.
+
+Reads a workload that has a previous version, and its instances. Promises: the previous
+generation's containers are kept until the new one is ready on every slot; a new one that
+ends twice, is refused, or is not ready in time gives way to the previous one; an image
+that cannot be pulled never does (the old instances simply run on).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nodeorch.decide.edit import note, put
+from nodeorch.decide.ready import current, is_good, start_deadline
+from nodeorch.decide.restart import forbids_restart
+from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
+
+PATIENCE = 2
+"""Ends of a new instance before it was ready, or refusals, that condemn its generation."""
+
+
+def judge(world: World, state: WorkloadState, now: float) -> World:
+    previous = state.record.previous
+    if previous is None or state.record.deleting:
+        return world
+    verdict = failure(state, now)
+    if verdict is not None:
+        return _go_back(world, state, verdict)
+    fresh = current(state)
+    good = [i for i in fresh if is_good(i, state.workload, now)]
+    stopped = state.record.stopped
+    if not stopped and (len(good) < state.replicas or len(state.instances) > len(fresh)):
+        return world
+    if stopped and not fresh:
+        return world
+    record = replace(state.record, previous=None, updating_since=None)
+    words = f"generation {record.target.generation} is ready, generation {previous.generation} gone"
+    world = put(world, replace(state, record=record))
+    return note(world, Why(code=Code.UPDATED, words=words), state.workload.name)
+
+
+def failure(state: WorkloadState, now: float) -> str | None:
+    """Why the new generation has failed; None while it may still succeed."""
+    if state.create_failures >= PATIENCE and state.create_error:
+        return f"cannot create its container: {state.create_error}"
+    for instance in current(state):
+        words = _instance_failure(instance, state, now)
+        if words is not None:
+            return f"{instance.name} {words}"
+    return None
+
+
+def _instance_failure(instance: Instance, state: WorkloadState, now: float) -> str | None:
+    own, workload = instance.record, state.workload
+    end = own.last_exit.why.words if own.last_exit else ""
+    if instance.was_ready:
+        return None
+    if own.failures >= PATIENCE:
+        return f"did not stay up: {instance.stuck or end}"
+    if not instance.running and own.last_exit is not None and own.failures:
+        forbidden = forbids_restart(workload.restart.policy, instance)
+        if forbidden is not None and forbidden.code is not Code.COMPLETED:
+            return f"ended before it was ready: {end}"
+    since = instance.running_since
+    deadline = start_deadline(workload)
+    if since is not None and now - since >= deadline and not is_good(instance, workload, now):
+        hint = f": {instance.doom.words}" if instance.doom else ""
+        return f"was not ready {deadline:g} s after its start{hint}"
+    return None
+
+
+def _go_back(world: World, state: WorkloadState, verdict: str) -> World:
+    record = state.record
+    assert record.previous is not None
+    bad, good = record.target.generation, record.previous.generation
+    words = f"generation {bad} failed: {verdict}; back to generation {good}"
+    why = Why(code=Code.UPDATE_FAILED, words=words)
+    same_image = record.previous.workload.main.image == record.target.workload.main.image
+    fresh = replace(
+        record,
+        target=record.previous,
+        previous=None,
+        updating_since=None,
+        failed=why,
+        failed_generation=bad,
+        image_id=record.image_id if same_image else "",
+        image_digest=record.image_digest if same_image else "",
+        image_failures=0,
+        image_next_try=None,
+        image_error=None,
+    )
+    instances = {
+        name: replace(i, record=replace(i.record, failures=0, next_try=None), retry_at=None)
+        if i.record.template == fresh.target.template
+        else i
+        for name, i in state.instances.items()
+    }
+    world = put(
+        world,
+        replace(
+            state,
+            record=fresh,
+            instances=instances,
+            create_error=None,
+            create_next_try=None,
+            create_failures=0,
+        ),
+    )
+    return note(world, why, state.workload.name)

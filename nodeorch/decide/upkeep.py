@@ -1,0 +1,215 @@
+"""Keeping one instance up, or taking it down.
+
+Reads one instance, its workload and what it waits for. Promises: nothing is decided on a
+guess (an instance that is busy, stale or unlisted is looked at first); a running instance
+is stopped only for a reason of its own; an ended one starts at once the first time and
+after its backoff later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nodeorch.decide.limits import drift, no_room
+from nodeorch.decide.ready import is_ready, start_deadline, waits_for
+from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
+from nodeorch.decide.turn import Turn
+from nodeorch.model.actions import (
+    InspectContainer,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateLimits,
+)
+from nodeorch.model.workload import Workload
+from nodeorch.model.world import Code, Instance, State, Why, WorkloadState
+
+RESTARTED = Why(code=Code.OPERATOR, words="restarted by an operator")
+
+
+def keep_up(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    if not _known(turn, instance):
+        return
+    if instance.state is State.PAUSED:
+        why = Why(code=Code.PAUSED_OUTSIDE, words="declared running, found paused")
+        turn.act(UnpauseContainer(**_on(instance, why)))
+    elif instance.running:
+        _keep_running(turn, state, instance)
+    else:
+        _start(turn, state, instance)
+
+
+def take_down(turn: Turn, state: WorkloadState, instance: Instance, why: Why) -> None:
+    """Stop it and keep its container."""
+    if _known(turn, instance) and instance.running:
+        _stop(turn, state, instance, why)
+
+
+def retire(turn: Turn, state: WorkloadState, instance: Instance, why: Why) -> None:
+    """Stop it and remove its container."""
+    if not _known(turn, instance):
+        return
+    if instance.running and not instance.record.removing:
+        _stop(turn, state, instance, why)
+    elif not _waits(turn, instance):
+        turn.act(RemoveContainer(**_on(instance, why)))
+
+
+def _known(turn: Turn, instance: Instance) -> bool:
+    """Whether enough is known of it to decide; if not, look."""
+    if turn.busy(instance.name):
+        return False
+    if not instance.record.container_id:
+        why = Why(code=Code.LOOK, words="its creation has no answer yet; the next listing tells")
+        turn.hold(instance.record.workload, instance.name, why)
+        return False
+    dead = instance.died_at is not None
+    if dead or instance.stale or instance.state is State.UNKNOWN:
+        if _waits(turn, instance):
+            return False
+        words = "its first process is dead" if dead else "something happened to it"
+        why = Why(code=Code.LOOK, words=words)
+        turn.act(InspectContainer(**_on(instance, why), until_dead=dead))
+        return False
+    return True
+
+
+def _waits(turn: Turn, instance: Instance) -> bool:
+    if instance.retry_at is None or instance.retry_at <= turn.now:
+        return False
+    why = Why(code=Code.STUCK, words=instance.stuck or instance.limits_error or "")
+    turn.hold(instance.record.workload, instance.name, why, instance.retry_at)
+    return True
+
+
+def _keep_running(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    if instance.doom is not None:
+        _stop(turn, state, instance, instance.doom)
+    elif instance.record.operator_seq < state.record.operator_seq:
+        if _others_are_ready(state, instance):
+            _stop(turn, state, instance, RESTARTED)
+        else:
+            words = "is restarted when the other instances are ready"
+            turn.hold(*_who(instance), Why(code=Code.OPERATOR, words=words))
+    else:
+        if instance.liveness_failed is not None:
+            _wait_for_liveness(turn, state, instance)
+        if instance.record.template == state.record.target.template:
+            _limits(turn, state, instance)
+
+
+def _wait_for_liveness(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    since = instance.running_since or turn.now
+    words = f"{instance.liveness_failed}; it was never ready, so it has its start deadline"
+    deadline = since + start_deadline(state.workload)
+    turn.hold(*_who(instance), Why(code=Code.PROBE_FAILED, words=words), deadline)
+
+
+def _limits(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    resources = state.workload.resources
+    if instance.limits is None:
+        return
+    differs = drift(resources, instance.limits)
+    if not differs or _waits(turn, instance):
+        return
+    raise_by = (resources.memory or 0) - (instance.limits.memory or 0)
+    full = no_room(turn.world, 0, turn.reserved) if raise_by > 0 else None
+    if full is not None:
+        turn.hold(*_who(instance), full)
+        return
+    turn.act(
+        UpdateLimits(
+            **_on(instance, Why(code=Code.DRIFT, words="; ".join(differs))),
+            pid=instance.pid,
+            resources=resources,
+            forced=state.record.forced,
+        )
+    )
+
+
+def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    own = instance.record
+    asked = own.operator_seq < state.record.operator_seq
+    forbidden = (
+        None if asked else forbids_restart(_workload(state, instance).restart.policy, instance)
+    )
+    if forbidden is not None:
+        turn.hold(*_who(instance), forbidden)
+        return
+    blocked = None if own.started_once else waits_for(turn.world, state.workload)
+    if blocked is None and (not own.runs or _was_put_down(instance)):
+        blocked = no_room(turn.world, 0, turn.reserved)
+    if blocked is not None:
+        turn.hold(*_who(instance), blocked)
+        return
+    if own.next_try is not None and own.next_try > turn.now:
+        turn.hold(*_who(instance), _backoff(instance), own.next_try)
+        return
+    turn.act(StartContainer(**_on(instance, _start_reason(instance))))
+
+
+def _backoff(instance: Instance) -> Why:
+    own = instance.record
+    code = Code.CRASH_LOOP if own.failures >= CRASH_LOOP else Code.BACKOFF
+    end = instance.stuck or (own.last_exit.why.words if own.last_exit else "")
+    return Why(code=code, words=f"failed {own.failures} times in a row (last: {end})")
+
+
+def _start_reason(instance: Instance) -> Why:
+    own = instance.record
+    if not own.runs:
+        return Why(code=Code.MISSING, words="declared to run")
+    end = own.last_exit.why.words if own.last_exit else "it is not running"
+    return Why(code=Code.RESTART, words=f"restart: {end}")
+
+
+def _stop(turn: Turn, state: WorkloadState, instance: Instance, why: Why) -> None:
+    if _waits(turn, instance):
+        return
+    stop = _workload(state, instance).stop
+    turn.act(
+        StopContainer(**_on(instance, why), pid=instance.pid, signal=stop.signal, grace=stop.grace)
+    )
+
+
+def _others_are_ready(state: WorkloadState, instance: Instance) -> bool:
+    """An operator's restart goes through the instances one by one."""
+    seq = state.record.operator_seq
+    untouched = [
+        i
+        for i in state.instances.values()
+        if i.running and i.record.operator_seq < seq and i.doom is None
+    ]
+    first = min(untouched, key=lambda i: (i.record.slot, i.name), default=instance)
+    return first is instance and all(
+        other in untouched or is_ready(other, state.workload)
+        for other in state.instances.values()
+        if other is not instance
+    )
+
+
+def _was_put_down(instance: Instance) -> bool:
+    end = instance.record.last_exit
+    return end is not None and end.why.code in NOT_ITS_FAULT
+
+
+def _workload(state: WorkloadState, instance: Instance) -> Workload:
+    """The version of the workload that the instance was made from."""
+    previous = state.record.previous
+    if previous is not None and instance.record.template == previous.template:
+        return previous.workload
+    return state.workload
+
+
+def _who(instance: Instance) -> tuple[str, str]:
+    return instance.record.workload, instance.name
+
+
+def _on(instance: Instance, why: Why) -> dict[str, Any]:
+    return {
+        "key": instance.name,
+        "why": why,
+        "workload": instance.record.workload,
+        "container_id": instance.record.container_id,
+    }

@@ -1,0 +1,56 @@
+"""Which first processes to watch and which probes to run, for one workload.
+
+Reads its instances. Promises: nothing is probed before its startup probe has passed, and
+nothing is watched that does not run.
+"""
+
+from __future__ import annotations
+
+from nodeorch.model.world import Instance, State, WorkloadState
+from nodeorch.ports import ProbeTarget
+
+
+def processes(state: WorkloadState) -> dict[str, tuple[str, int]]:
+    """instance → (container id, pid of its first process)."""
+    return {
+        name: (i.record.container_id, i.pid)
+        for name, i in state.instances.items()
+        if i.running and i.pid and i.died_at is None
+    }
+
+
+def probes(state: WorkloadState) -> dict[tuple[str, str], ProbeTarget]:
+    """(instance, kind) → what to probe."""
+    wanted: dict[tuple[str, str], ProbeTarget] = {}
+    for instance in state.instances.values():
+        if instance.state is not State.RUNNING or instance.died_at is not None:
+            continue
+        for target in _targets(state, instance):
+            wanted[instance.name, target.kind] = target
+    return wanted
+
+
+def _targets(state: WorkloadState, instance: Instance) -> list[ProbeTarget]:
+    previous = state.record.previous
+    old = previous is not None and instance.record.template == previous.template
+    probes = previous.workload.probes if previous is not None and old else state.workload.probes
+    if probes.startup is not None and not instance.startup_passed:
+        kinds = {"startup": probes.startup}
+    else:
+        kinds = {
+            kind: probe
+            for kind, probe in (("readiness", probes.readiness), ("liveness", probes.liveness))
+            if probe is not None
+        }
+    return [
+        ProbeTarget(
+            instance=instance.name,
+            container_id=instance.record.container_id,
+            kind=kind,
+            address=instance.address or "",
+            probe=probe,
+            run=str(instance.running_since),
+        )
+        for kind, probe in kinds.items()
+        if probe.exec is not None or instance.address
+    ]

@@ -1,0 +1,10 @@
+"""Labels on containers: they help a person, and find a creation whose answer was lost."""
+
+PREFIX = "nodeorch."
+WORKLOAD = PREFIX + "workload"
+SLOT = PREFIX + "slot"
+GENERATION = PREFIX + "generation"
+TEMPLATE = PREFIX + "template"
+SERIAL = PREFIX + "serial"
+SEAL = PREFIX + "seal"
+"""Keyed hash over name and serial: only this node's key makes it."""
