@@ -97,3 +97,29 @@ pip_install() {
   quiet "$folder/bin/pip" install --no-input --disable-pip-version-check --require-hashes "$@" ||
     fail "pip install failed" "look at the lines below, see that the Python package index is reachable, and run this again"
 }
+
+# install_nodeorch FOLDER REPOSITORY: into an environment made by make_venv, without any download
+install_nodeorch() {
+  local folder=$1 repository=$2 copy
+  step "install nodeorch into $folder"
+  copy=$(mktemp -d) # a build leaves files behind, and the checkout stays clean
+  cp -r "$repository"/{pyproject.toml,README.md,LICENSE,nodeorch} "$copy"
+  quiet "$folder/bin/pip" install --no-input --disable-pip-version-check --no-deps --no-index \
+    --no-build-isolation --force-reinstall "$copy" ||
+    fail "pip install failed" "look at the lines below"
+  rm -rf "$copy"
+}
+
+# The first mirror in apt's sources, in the newer format or the older one-line one.
+mirror() {
+  cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+    awk '/^URIs:/ { print $2; exit } $1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\/\//) { print $i; exit } }' || true
+}
+
+# take_over ROOT: a Debian made below ROOT reaches the package registries as this machine does
+take_over() {
+  local root=$1 file
+  for file in /etc/pip.conf /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt; do
+    [[ ! -e $file ]] || cp -L "$file" "$root$file"
+  done
+}
