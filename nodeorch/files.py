@@ -1,0 +1,81 @@
+"""Reading files that somebody else put there, without being held up or fed to death by them."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+class Unreadable(OSError):
+    """``str()`` is a sentence: "cannot read X: why; what to do"; ``why`` is its middle."""
+
+    def __init__(self, path: str, why: str, fix: str) -> None:
+        super().__init__(f"cannot read {path}: {why}; {fix}")
+        self.path = path
+        self.why = why
+        self.fix = fix
+
+
+def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a regular file (a symlink to one is followed), at most ``limit`` of them.
+
+    Never blocks on a pipe, and never opens a device or a socket. Raises Unreadable.
+    """
+    name = os.fspath(path)
+    try:
+        # Asked before the opening too: to open a device can already be an act.
+        _regular(name, os.stat(name), limit)
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(handle, "rb", buffering=0) as file:
+            _regular(name, os.fstat(handle), limit)
+            content = _read(file.fileno(), limit + 1)
+    except Unreadable:
+        raise
+    except (OSError, ValueError) as error:
+        raise _explained(name, error) from error
+    if len(content) > limit:
+        raise _too_large(name, len(content), limit)
+    return content
+
+
+def _read(handle: int, limit: int) -> bytes:
+    parts: list[bytes] = []
+    while limit > 0 and (part := os.read(handle, min(limit, 1 << 20))):
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
+
+
+def _regular(name: str, seen: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(seen.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(seen.st_mode), "not a regular file")
+        raise Unreadable(name, f"it is {kind}", "put a regular file there")
+    if seen.st_size > limit:
+        raise _too_large(name, seen.st_size, limit)
+
+
+def _too_large(name: str, size: int, limit: int) -> Unreadable:
+    return Unreadable(name, f"it is larger than {limit} bytes ({size})", "is this the right file?")
+
+
+def _explained(name: str, error: OSError | ValueError) -> Unreadable:
+    if isinstance(error, ValueError):
+        return Unreadable(repr(name), "the name has a NUL character", "remove it")
+    why = (error.strerror or str(error)).lower()
+    if isinstance(error, FileNotFoundError):
+        broken = os.path.islink(name)
+        why = "it is a symlink to nothing" if broken else "there is no such file"
+        return Unreadable(name, why, "repair the symlink" if broken else "check the name")
+    if isinstance(error, PermissionError):
+        return Unreadable(name, "permission denied", "check its owner and mode")
+    if "symbolic links" in why:
+        return Unreadable(name, "its symlinks run in a circle", "repair the symlink")
+    return Unreadable(name, why, "check the file and its disk")

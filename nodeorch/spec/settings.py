@@ -1,0 +1,122 @@
+"""The daemon's configuration: nodeorch.toml and nodeorch.d/*.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from nodeorch.model.workload import MIB, AbsolutePath, Bytes, Name
+from nodeorch.spec.faults import Faults
+from nodeorch.spec.load import Unparsed, parse
+from nodeorch.spec.mounts import ALLOWED_SOURCES
+from nodeorch.spec.problems import Problem, locate
+from nodeorch.spec.walk import convert
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class NodeSettings(_Table, frozen=True):
+    name: Annotated[Name | None, Meta(description="default: the host's name")] = None
+    memory_reserve: Annotated[Bytes, Meta(description="kept for the host itself")] = 256 * MIB
+    overcommit: Annotated[
+        float,
+        Meta(ge=0.1, le=100, description="workloads may request this times the memory there is"),
+    ] = 1.0
+
+
+class PathSettings(_Table, frozen=True):
+    workloads: AbsolutePath = "/etc/nodeorch/workloads.d"
+    state: AbsolutePath = "/var/lib/nodeorch"
+    socket: AbsolutePath = "/run/nodeorch/nodeorch.sock"
+
+
+class PodmanSettings(_Table, frozen=True):
+    socket: AbsolutePath = "/run/podman/podman.sock"
+
+
+class DefaultSettings(_Table, frozen=True):
+    """What a spec that is silent gets."""
+
+    memory: Annotated[
+        int | None,
+        Meta(
+            ge=4 * MIB,
+            extra={"unit": "bytes", "off": True},
+            description="limit of a workload that names none; false: it must name one",
+        ),
+    ] = 256 * MIB
+
+
+class VolumeSettings(_Table, frozen=True):
+    allowed: Annotated[
+        tuple[AbsolutePath, ...], Meta(description="folders that workloads may mount from")
+    ] = ALLOWED_SOURCES
+
+
+class ApiSettings(_Table, frozen=True):
+    group: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+            description="may use the socket besides root; default: nobody",
+        ),
+    ] = None
+
+
+class JournalSettings(_Table, frozen=True):
+    keep: Annotated[int, Meta(ge=100, le=10_000_000, description="events remembered")] = 10_000
+
+
+class Settings(_Table, frozen=True):
+    node: NodeSettings = NodeSettings()
+    paths: PathSettings = PathSettings()
+    podman: PodmanSettings = PodmanSettings()
+    defaults: DefaultSettings = DefaultSettings()
+    volumes: VolumeSettings = VolumeSettings()
+    api: ApiSettings = ApiSettings()
+    journal: JournalSettings = JournalSettings()
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """Paths of this daemon that no workload may mount."""
+        return (
+            self.paths.workloads,
+            self.paths.state,
+            self.paths.socket,
+            self.podman.socket,
+        )
+
+
+def load_settings(
+    texts: Sequence[tuple[str, bytes | str]],
+) -> tuple[Settings | None, tuple[Problem, ...]]:
+    """Settings from (file, text) pairs, or None and all problems of all files.
+
+    A key in a later file overrides the same key of an earlier one; arrays are replaced whole.
+    """
+    merged: dict[str, Any] = {}
+    problems: list[Problem] = []
+    failed = False
+    for file, text in texts:
+        source = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        stem = file.rsplit("/", 1)[-1].removesuffix(".toml")
+        faults = Faults()
+        at = None
+        try:
+            data = parse(source)
+            convert(data, Settings, faults)
+        except Unparsed as error:
+            faults.add(error.fault)
+            at = error.at
+        problems += locate(faults, source, file, stem, at)
+        failed = failed or faults.errors > 0
+        if not failed:
+            for name, table in data.items():
+                merged.setdefault(name, {}).update(table)
+    if failed:
+        return None, tuple(problems)
+    return convert(merged, Settings, Faults()), tuple(problems)
