@@ -41,14 +41,17 @@ class PodmanSettings(_Table, frozen=True):
 class DefaultSettings(_Table, frozen=True):
     """What a spec that is silent gets."""
 
-    memory: Annotated[
-        int | None,
-        Meta(
-            ge=4 * MIB,
-            extra={"unit": "bytes", "off": True},
-            description="limit of a workload that names none; false: it must name one",
-        ),
-    ] = 256 * MIB
+    memory: (
+        Annotated[
+            int,
+            Meta(
+                ge=4 * MIB,
+                extra={"unit": "bytes", "off": True},
+                description="limit of a workload that names none; false: it must name one",
+            ),
+        ]
+        | None
+    ) = 256 * MIB
 
 
 class VolumeSettings(_Table, frozen=True):
@@ -58,13 +61,16 @@ class VolumeSettings(_Table, frozen=True):
 
 
 class ApiSettings(_Table, frozen=True):
-    group: Annotated[
-        str | None,
-        Meta(
-            pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
-            description="may use the socket besides root; default: nobody",
-        ),
-    ] = None
+    group: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+                description="a group that may use the socket besides root; default: none",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class JournalSettings(_Table, frozen=True):
