@@ -65,8 +65,10 @@ class Lab:
         self.command = (
             ["podman", "--url", f"unix://{self.socket}"]
             if self.foreign
-            else ["podman", f"--root={d}/root", f"--runroot={d}/runroot", f"--tmpdir={d}/tmp"]
-            + [f"--network-config-dir={d}/net", "--storage-driver=overlay"]
+            else [
+                *("podman", "--storage-driver=overlay", f"--root={d}/root"),
+                *(f"--runroot={d}/runroot", f"--tmpdir={d}/tmp", f"--network-config-dir={d}/net"),
+            ]
         )
         self._janitor = subprocess.Popen(
             [sys.executable, "-m", "tests.lab.janitor", str(d), json.dumps(self.command)],

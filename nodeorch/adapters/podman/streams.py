@@ -1,0 +1,134 @@
+"""Events, logs and exec: what Podman sends bit by bit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import aiohttp
+import msgspec
+
+from nodeorch.adapters.podman import replies
+from nodeorch.adapters.podman.client import Client
+from nodeorch.ports import EngineError, LogLine
+
+LABEL = "nodeorch.workload"
+"""Containers that carry it are listed and watched."""
+
+DULL = frozenset({"exec", "exec_died", "health_status", "attach", "mount", "unmount", "sync"})
+"""Events that change no container; probes cause many of them."""
+
+HEADER = 8
+"""Bytes before each frame of output: stream number, three zeros, length (big endian)."""
+OUTPUT = 4096
+"""Bytes of a command's output that are kept."""
+STDERR = 2
+SLACK = 2.0
+"""Seconds that asking for the result of a command may take on top of its timeout."""
+
+
+async def events(client: Client) -> AsyncIterator[str]:
+    """First an empty id, as soon as Podman listens for us: list now, and nothing is missed.
+
+    Then ids of containers, until Podman ends it: EngineError unreachable.
+    """
+    filters = msgspec.json.encode({"type": ["container"], "label": [LABEL]}).decode()
+    params = {"stream": "true", "filters": filters}
+    async with client.stream("GET", "events", params=params) as answer:
+        yield ""
+        async for line in answer.content:
+            if not line.strip():
+                continue
+            event = msgspec.json.decode(line, type=replies.EngineEvent)
+            if event.actor.id and event.action not in DULL:
+                yield event.actor.id
+    raise EngineError("unreachable", f"Podman at {client.socket} ended the stream of events")
+
+
+async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, bytes]]:
+    """(stream number, bytes)."""
+    while True:
+        try:
+            header = await content.readexactly(HEADER)
+            yield header[0], await content.readexactly(int.from_bytes(header[4:], "big"))
+        except asyncio.IncompleteReadError:
+            return
+
+
+async def logs(
+    client: Client, container_id: str, instance: str, *, follow: bool, tail: int | None, since: str
+) -> AsyncIterator[LogLine]:
+    """``since``: RFC 3339 or empty. Ends with the container when following."""
+    params = {"stdout": "true", "stderr": "true", "timestamps": "true"}
+    params |= {"follow": "true"} if follow else {}
+    params |= {"tail": str(tail)} if tail is not None else {}
+    params |= {"since": since} if since else {}
+    async with client.stream("GET", f"containers/{container_id}/logs", params=params) as answer:
+        async for number, data in _frames(answer.content):
+            at, _, text = data.decode(errors="replace").rstrip("\n").partition(" ")
+            yield LogLine(instance, "stderr" if number == STDERR else "stdout", at, text)
+
+
+async def run(
+    client: Client, container_id: str, command: Sequence[str], timeout: float
+) -> tuple[int, str]:
+    """(exit code, first 4 KiB of output). A command that is late is killed: EngineError timeout."""
+    body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+    begun = time.monotonic()
+    path = f"containers/{container_id}/exec"
+    reply = await client.call("POST", path, body=body, timeout=timeout)
+    session = msgspec.json.decode(reply.body, type=replies.Created).id
+    left = max(timeout - (time.monotonic() - begun), 0.01)
+    output = bytearray()
+    try:
+        async with client.stream(
+            "POST", f"exec/{session}/start", body={"Detach": False, "Tty": False}, timeout=left
+        ) as answer:
+            async for _, data in _frames(answer.content):
+                output += data[: OUTPUT - len(output)]
+    except EngineError as error:
+        if error.kind == "timeout":
+            await _kill(client, session, container_id)
+            words = f"{command[0]} did not end within {timeout:g} s"
+            raise EngineError("timeout", words) from None
+        raise
+    except asyncio.CancelledError:
+        await asyncio.shield(_kill(client, session, container_id))
+        raise
+    state = await _state(client, session)
+    return state.exit_code, output.decode(errors="replace")
+
+
+async def _state(client: Client, session: str) -> replies.ExecState:
+    """Podman may need a moment to note the end of a command whose output has ended."""
+    end = time.monotonic() + SLACK
+    while True:
+        reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
+        state = msgspec.json.decode(reply.body, type=replies.ExecState)
+        if not state.running or time.monotonic() > end:
+            return state
+        await asyncio.sleep(0.01)
+
+
+async def _kill(client: Client, session: str, container_id: str) -> None:
+    """Podman cannot end a command: kill its process, once its cgroup proves that it is ours."""
+    with contextlib.suppress(EngineError, OSError):
+        reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
+        state = msgspec.json.decode(reply.body, type=replies.ExecState)
+        if not state.running or state.pid <= 0:
+            return
+        _kill_process(state.pid, container_id)
+
+
+def _kill_process(pid: int, container_id: str) -> None:
+    handle = os.pidfd_open(pid)
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="ascii", errors="replace") as file:
+            if container_id in file.read():
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+    finally:
+        os.close(handle)
