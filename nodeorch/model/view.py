@@ -87,7 +87,7 @@ class FieldChange(Struct, frozen=True):
 class WorkloadPlan(Struct, frozen=True):
     workload: str
     verb: str
-    """create | update | delete | restart | none | hold"""
+    """create | update | delete | restart | stop | none | hold"""
     words: str
     changes: list[FieldChange] = []
 
@@ -111,7 +111,8 @@ class EventView(Struct, frozen=True):
 
 
 class WhyView(Struct, frozen=True):
-    workload: WorkloadView
+    workload: WorkloadView | None
+    """None: it is gone, and only the journal knows it."""
     now: list[str]
     """What is decided now, and what is decided not to be done, as sentences."""
     events: list[EventView]

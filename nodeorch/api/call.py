@@ -1,0 +1,172 @@
+"""One request on its way through a handler, and the answers it can get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from aiohttp.web import BaseRequest, Response, StreamResponse
+
+from nodeorch.api import auth
+from nodeorch.model.view import ErrorView
+
+if TYPE_CHECKING:
+    from nodeorch.api.routes import Route
+    from nodeorch.api.state import Supervisor
+
+BODY_TIMEOUT = 10.0
+"""Seconds for a whole request body to arrive."""
+
+_T = TypeVar("_T")
+
+
+class Problem(Exception):
+    """An answer of status 4xx or 5xx. Words: "cannot …: why; what to do"."""
+
+    def __init__(
+        self, status: int, words: str, code: str = "", problems: list[str] | None = None
+    ) -> None:
+        super().__init__(words)
+        self.status = status
+        self.view = ErrorView(error=words, code=code, problems=problems or [])
+
+
+class Call:
+    """What a handler gets."""
+
+    __slots__ = ("edit_lock", "params", "peer", "request", "route", "supervisor")
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        request: BaseRequest,
+        route: Route,
+        params: Mapping[str, str],
+        peer: auth.Peer,
+        edit_lock: asyncio.Lock,
+    ) -> None:
+        self.supervisor = supervisor
+        self.request = request
+        self.route = route
+        self.params = params
+        self.peer = peer
+        self.edit_lock = edit_lock
+        """Held while the workloads directory is edited."""
+
+    @property
+    def name(self) -> str:
+        """The workload in the path; its form is checked."""
+        return self.params["name"]
+
+    def known(self) -> str:
+        """The workload in the path, which must exist."""
+        if self.name not in self.supervisor.world.workloads:
+            raise unknown(self.route.does, self.name)
+        return self.name
+
+    def query(self, key: str) -> str | None:
+        return self.request.query.get(key)
+
+    def flag(self, key: str) -> bool:
+        value = self.query(key)
+        if value not in (None, "", "0", "1", "true", "false"):
+            raise self.bad(f'{key} is "{value}"', "write 1 or 0")
+        return value not in (None, "0", "false")
+
+    def number(self, key: str, highest: float) -> float | None:
+        """A number from 0 to ``highest``; None when it is not given."""
+        text = self.query(key)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= highest:
+            raise self.bad(f'{key} is "{text}"', f"write a number from 0 to {highest:g}")
+        return value
+
+    def whole(self, key: str, highest: int = 1 << 53) -> int | None:
+        value = self.number(key, highest)
+        if value is not None and value != int(value):
+            raise self.bad(f'{key} is "{self.query(key)}"', "write a whole number")
+        return None if value is None else int(value)
+
+    @property
+    def dry_run(self) -> bool:
+        return self.flag("dry_run")
+
+    def bad(self, why: str, advice: str) -> Problem:
+        return Problem(400, f"cannot {self.route.does}: {why}; {advice}", "BadRequest")
+
+    async def by(self) -> str:
+        """The peer, for the journal."""
+        return await auth.describe(self.peer)
+
+    async def body(self, kind: type[_T]) -> _T:
+        """The JSON body as ``kind``; an empty one is ``{}``. Raises Problem 400, 408, 413."""
+        raw = await self._read(self.route.max_body)
+        try:
+            return msgspec.json.decode(raw or b"{}", type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self.bad(f"the body is not what is expected ({error})", "see /v1") from error
+
+    async def _read(self, limit: int) -> bytes:
+        too_big = Problem(
+            413, f"cannot {self.route.does}: the body is over {limit // 1024} KiB", "TooBig"
+        )
+        if (self.request.content_length or 0) > limit:
+            raise too_big
+        data = bytearray()
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                async for chunk in self.request.content.iter_any():
+                    data += chunk
+                    if len(data) > limit:
+                        raise too_big
+        except TimeoutError as error:
+            words = f"cannot {self.route.does}: the body did not arrive in {BODY_TIMEOUT:g} s"
+            raise Problem(408, words, "Timeout") from error
+        return bytes(data)
+
+
+def unknown(does: str, name: str) -> Problem:
+    words = f"cannot {does}: there is no workload {name}; see `nodeorch status`"
+    return Problem(404, words, "NotFound")
+
+
+def answer(view: Any, status: int = 200) -> Response:
+    return raw(msgspec.json.encode(view), status)
+
+
+def raw(body: bytes, status: int = 200) -> Response:
+    return Response(body=body, status=status, content_type="application/json")
+
+
+class Lines:
+    """An answer of newline-delimited JSON, sent line by line; waits for a slow reader."""
+
+    def __init__(self, call: Call) -> None:
+        self._request = call.request
+        self._response = StreamResponse()
+
+    async def begin(self) -> None:
+        self._response.content_type = "application/x-ndjson"
+        self._response.enable_chunked_encoding()
+        await self._response.prepare(self._request)
+
+    async def send(self, *views: Any) -> None:
+        if views:
+            await self._response.write(msgspec.json.Encoder().encode_lines(views))
+
+    async def end(self) -> StreamResponse:
+        await self._response.write_eof()
+        return self._response
+
+
+def rfc3339(wall: float) -> str:
+    """UTC with milliseconds: "2024-05-01T10:00:00.000Z"."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

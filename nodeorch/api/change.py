@@ -1,0 +1,82 @@
+"""What all mutations share: the preview, the dry run, the edit of files, the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp.web import StreamResponse
+
+from nodeorch.api.call import Call, Problem, answer
+from nodeorch.api.files import Edit
+from nodeorch.model.view import MutationView, WorkloadPlan
+from nodeorch.model.workload import Workload
+from nodeorch.ports import CommandRefused, StoreError
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+async def result(call: Call, plans: list[WorkloadPlan]) -> StreamResponse:
+    """The answer to a mutation: what it changes, and the journal's last number."""
+    last = await call.supervisor.store.entries(last=1)
+    seq = last[-1].seq if last else 0
+    return answer(MutationView(workloads=plans, dry_run=call.dry_run, seq=seq))
+
+
+async def edit(
+    call: Call,
+    change: Callable[[Edit], object],
+    *,
+    deleted: tuple[str, ...] = (),
+    forced: tuple[str, ...] = (),
+    changed: tuple[str, ...] = (),
+) -> None:
+    """Change the files and have the daemon read them; all of it or none of it.
+
+    ``changed``: the workloads whose files must be accepted. Raises Problem, StoreError.
+    """
+    work = Edit(directory(call))
+    try:
+        await asyncio.to_thread(change, work)
+    except OSError as error:
+        raise file_problem(call, error) from error
+    try:
+        await call.supervisor.reload(deleted=deleted, forced=forced)
+        rejected = call.supervisor.world.rejected
+        problems = [rejected[name] for name in changed if name in rejected]
+        if problems:
+            words = f"cannot {call.route.does}: the daemon rejected it; nothing was changed"
+            raise Problem(422, words, "Invalid", problems)
+    except (Problem, StoreError, CommandRefused):
+        await asyncio.to_thread(work.undo)
+        await call.supervisor.reload()
+        raise
+    await asyncio.to_thread(work.keep)
+
+
+def file_problem(call: Call, error: OSError) -> Problem:
+    where = error.filename or directory(call)
+    words = f"cannot {call.route.does}: {where}: {error.strerror}; nothing was changed"
+    return Problem(507 if error.errno in NO_ROOM else 500, words, "FileFailed")
+
+
+def directory(call: Call) -> Path:
+    return Path(call.supervisor.settings.paths.workloads)
+
+
+async def declared(call: Call) -> dict[str, Workload]:
+    """What the files declare, as accepted: differs from the target after a rollback."""
+    found: dict[str, Workload] = {}
+    for name, state in call.supervisor.world.workloads.items():
+        record = state.record
+        if record.deleting:
+            continue
+        found[name] = record.target.workload
+        if record.declared != record.target.digest:
+            for _, version in await call.supervisor.store.versions(name):
+                if version.digest == record.declared:
+                    found[name] = version.workload
+                    break
+    return found

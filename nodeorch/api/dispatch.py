@@ -1,0 +1,114 @@
+"""From a request to a handler: route, permission, limits; and from an error to its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp.web import BaseRequest, StreamResponse
+
+from nodeorch.api.auth import authorize, identify
+from nodeorch.api.call import Call, Problem, answer
+from nodeorch.api.routes import Route, find
+from nodeorch.ports import CommandRefused, EngineError, StoreError
+from nodeorch.spec.names import is_name
+
+if TYPE_CHECKING:
+    from nodeorch.api.state import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """The one request handler of the server."""
+
+    def __init__(self, supervisor: Supervisor, socket_gid: int) -> None:
+        self._supervisor = supervisor
+        self._socket_gid = socket_gid
+        self._edit_lock = asyncio.Lock()
+        self._running: set[asyncio.Task[StreamResponse]] = set()
+
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
+        try:
+            call = self._admit(request)
+            if call.route.mutation:
+                return await self._to_the_end(call)
+            return await call.route.handler(call)
+        except Problem as problem:
+            return answer(problem.view, problem.status)
+        except ConnectionError:
+            raise  # the peer hung up in the middle of a stream
+        except Exception:
+            log.exception("cannot answer %s %s", request.method, request.path)
+            words = "cannot answer: an error inside nodeorchd; see its log"
+            return answer(Problem(500, words, "Internal").view, 500)
+
+    async def drain(self, seconds: float) -> None:
+        """Let mutations that are under way finish, for so long at most."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+
+    async def _to_the_end(self, call: Call) -> StreamResponse:
+        task = asyncio.create_task(_run(call))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    def _admit(self, request: BaseRequest) -> Call:
+        route, params = _route(request)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the peer hung up")
+        peer = identify(transport.get_extra_info("socket"), self._socket_gid)
+        denied = authorize(peer, route)
+        if denied is not None:
+            raise Problem(403, denied.words, "Denied")
+        call = Call(self._supervisor, request, route, params, peer, self._edit_lock)
+        _check(call)
+        return call
+
+
+async def _run(call: Call) -> StreamResponse:
+    """A mutation. Its own try: an error must not get lost when the peer has hung up."""
+    try:
+        return await call.route.handler(call)
+    except CommandRefused as error:
+        raise Problem(409, str(error), "Refused") from error
+    except StoreError as error:
+        words = f"cannot {call.route.does}: the state cannot be saved ({error}); free the disk"
+        raise Problem(503, words, "StoreFailed") from error
+    except EngineError as error:
+        raise Problem(502, f"cannot {call.route.does}: {error.words}", "EngineFailed") from error
+
+
+def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
+    found = find(request.method, request.path)
+    if isinstance(found, tuple):
+        return found[0], dict(found[1])
+    if found is None:
+        words = f'cannot answer: there is no "{request.path[:200]}" in this API'
+        raise Problem(404, words, "NoRoute")
+    words = f"cannot {request.method} that: it takes {', '.join(sorted(found))}"
+    raise Problem(405, words, "NoMethod")
+
+
+def _check(call: Call) -> None:
+    if "Content-Encoding" in call.request.headers:
+        raise Problem(
+            415, f"cannot {call.route.does}: the body is encoded; send it as it is", "Encoded"
+        )
+    for key, values in call.request.query.items():
+        if key not in call.route.query:
+            raise call.bad(f'"{key}" is not a parameter of it', _known(call.route))
+        if len(call.request.query.getall(key)) > 1:
+            raise call.bad(f'"{key}" is given twice ({values})', "give it once")
+    name = call.params.get("name")
+    if name is not None and not is_name(name):
+        raise call.bad(
+            f'"{name[:80]}" is not a name', "use lower-case letters, digits and -, 63 at most"
+        )
+
+
+def _known(route: Route) -> str:
+    return f"it takes {', '.join(sorted(route.query))}" if route.query else "it takes none"

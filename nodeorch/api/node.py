@@ -1,0 +1,41 @@
+"""GET version, node."""
+
+from __future__ import annotations
+
+from aiohttp.web import StreamResponse
+
+from nodeorch import __version__
+from nodeorch.api.call import Call, answer
+from nodeorch.model.view import NodeView
+from nodeorch.model.world import World
+
+
+async def version(call: Call) -> StreamResponse:
+    return answer({"version": __version__, "api": "v1"})
+
+
+async def show(call: Call) -> StreamResponse:
+    world = call.supervisor.world
+    brake = world.brake
+    engine = world.engine
+    return answer(
+        NodeView(
+            name=world.node.name,
+            version=__version__,
+            engine=engine.words,
+            engine_answering=engine.answering,
+            memory_total=world.node.memory,
+            memory_requested=_requested(world),
+            rejected=world.rejected,
+            brake=list(brake.names) if brake else [],
+            brake_words=brake.words if brake else "",
+        )
+    )
+
+
+def _requested(world: World) -> int:
+    return sum(
+        (state.workload.resources.memory or 0) * state.replicas
+        for state in world.workloads.values()
+        if not state.record.stopped
+    )

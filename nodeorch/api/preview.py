@@ -1,0 +1,125 @@
+"""What a change would do: the same pure functions, asked about another world."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from nodeorch.api.state import Supervisor
+from nodeorch.decide.results import QUIET, VERBS, verb
+from nodeorch.model.actions import Hold, Plan
+from nodeorch.model.facts import Fact
+from nodeorch.model.view import FieldChange, WorkloadPlan
+from nodeorch.model.world import Code, WorkloadState, World
+
+LOOKING = frozenset(VERBS[kind] for kind in QUIET)
+"""Verbs that change nothing."""
+
+AT_REST = frozenset({Code.POLICY, Code.COMPLETED, Code.OPERATOR, Code.STOPPED})
+"""Holds that wait for nothing: the workload is as it shall be."""
+
+WORDS = 3
+"""How many reasons of one workload are told."""
+
+
+def what_if(supervisor: Supervisor, fact: Fact, named: Iterable[str] = ()) -> list[WorkloadPlan]:
+    """What the fact would change, for every workload that it touches or that is named."""
+    before = supervisor.world
+    after = supervisor.absorb(before, fact)
+    everyone = before.workloads.keys() | after.workloads.keys()
+    touched = {n for n in everyone if before.workloads.get(n) is not after.workloads.get(n)}
+    if after.shutdown and not before.shutdown:
+        touched = everyone
+    asked = set(named)
+    plans = compare(supervisor, before, after, sorted(touched | asked))
+    return [plan for plan in plans if plan.verb != "none" or plan.workload in asked]
+
+
+def compare(
+    supervisor: Supervisor, before: World, after: World, names: Iterable[str]
+) -> list[WorkloadPlan]:
+    plan = supervisor.plan_for(after)
+    reasons = _reasons(plan, after.busy)
+    holds: defaultdict[str, list[Hold]] = defaultdict(list)
+    for hold in plan.holds:
+        if hold.why.code not in AT_REST:
+            holds[hold.workload].append(hold)
+    stopping = after.shutdown and not before.shutdown
+    return [
+        _one(
+            supervisor,
+            name,
+            before.workloads.get(name),
+            after.workloads.get(name),
+            reasons.get(name, {}),
+            holds[name],
+            stopping,
+        )
+        for name in names
+    ]
+
+
+def _reasons(plan: Plan, busy: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """workload → words → verb, of what is and will be under way."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for key, word in busy.items():
+        if word not in LOOKING:
+            found[workload_of(key)][f"under way: {word} {key.partition('#')[0]}"] = word
+    for action in plan.actions:
+        if not isinstance(action, QUIET):
+            found[action.workload][action.why.words] = verb(action)
+    return found
+
+
+def workload_of(key: str) -> str:
+    """The workload of an action's key: an instance's name or ``WORKLOAD#image``."""
+    return key.partition("#")[0].partition(".")[0]
+
+
+def _one(
+    supervisor: Supervisor,
+    name: str,
+    before: WorkloadState | None,
+    after: WorkloadState | None,
+    reasons: dict[str, str],
+    holds: list[Hold],
+    stopping: bool,
+) -> WorkloadPlan:
+    why = "; ".join([*list(reasons)[:WORDS], *(h.why.words for h in holds[:WORDS])])
+    if after is None or after.record.deleting:
+        count = len(after.instances) if after else 0
+        return WorkloadPlan(name, "delete", f"{count} instance(s) are stopped and removed")
+    if stopping:
+        return WorkloadPlan(name, "stop", why or "it is stopped")
+    if before is None:
+        words = f"{after.replicas} instance(s) of {after.workload.main.image}"
+        changes = supervisor.diff(None, after.workload)
+        return WorkloadPlan(name, "create", words, changes)
+    changes = supervisor.diff(before.workload, after.workload) + _overrides(before, after)
+    if changes:
+        return WorkloadPlan(name, "update", why, changes)
+    if before.record.operator_seq != after.record.operator_seq:
+        return WorkloadPlan(name, "restart", why or "its instances are stopped and started")
+    what = _under_way(after, set(reasons.values())) if reasons else "hold" if holds else "none"
+    return WorkloadPlan(name, what, why)
+
+
+def _under_way(state: WorkloadState, verbs: set[str]) -> str:
+    if state.record.previous is not None:
+        return "update"
+    if "create" in verbs:
+        return "create"
+    return "restart" if "start" in verbs else "update"
+
+
+def _overrides(before: WorkloadState, after: WorkloadState) -> list[FieldChange]:
+    """What an operator says over the file."""
+    changes = []
+    if before.record.stopped != after.record.stopped:
+        was, now = (("running", "stopped")[s.record.stopped] for s in (before, after))
+        changes.append(FieldChange("operator.state", was, now, "live"))
+    if before.record.scale != after.record.scale and before.replicas != after.replicas:
+        changes.append(
+            FieldChange("operator.scale", str(before.replicas), str(after.replicas), "live")
+        )
+    return changes

@@ -1,0 +1,68 @@
+"""GET status, why, history."""
+
+from __future__ import annotations
+
+from aiohttp.web import StreamResponse
+
+from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
+from nodeorch.api.events import event_view
+from nodeorch.model.view import GenerationView, WhyView
+from nodeorch.model.workload import Workload
+from nodeorch.spec.names import is_name
+
+EVENTS_OF_WHY = 50
+
+
+async def status(call: Call) -> StreamResponse:
+    name = call.query("name")
+    if name is None:
+        return raw(call.supervisor.status_json())
+    views = call.supervisor.status(name) if is_name(name) else []
+    if not views:
+        raise unknown(call.route.does, name[:80])
+    return answer(views)
+
+
+async def why(call: Call) -> StreamResponse:
+    """A workload that is gone is explained too, as long as the journal knows it."""
+    last = call.whole("last", 10_000) or EVENTS_OF_WHY
+    entries = await call.supervisor.store.entries(workload=call.name, last=last)
+    views = call.supervisor.status(call.name)
+    if not views and not entries:
+        raise unknown(call.route.does, call.name)
+    return answer(
+        WhyView(
+            workload=views[0] if views else None,
+            now=call.supervisor.why_now(call.name) if views else ["it is not declared any more"],
+            events=[event_view(entry) for entry in entries],
+        )
+    )
+
+
+async def history(call: Call) -> StreamResponse:
+    versions = await call.supervisor.store.versions(call.name)
+    state = call.supervisor.world.workloads.get(call.name)
+    if state is None and not versions:
+        raise unknown(call.route.does, call.name)
+    record = state.record if state else None
+    older: list[Workload | None] = [version.workload for _, version in versions[1:]]
+    older.append(None)
+    return answer(
+        [
+            GenerationView(
+                generation=version.generation,
+                at=rfc3339(wall),
+                current=record is not None and record.target.generation == version.generation,
+                declared=record is not None and record.declared == version.digest,
+                words=_changed(call, before, version.workload),
+            )
+            for (wall, version), before in zip(versions, older, strict=True)
+        ]
+    )
+
+
+def _changed(call: Call, before: Workload | None, after: Workload) -> str:
+    if before is None:
+        return f"image {after.main.image}"
+    changes = call.supervisor.diff(before, after)
+    return ", ".join(f"{c.field} {c.before} → {c.after}" for c in changes) or "no difference"

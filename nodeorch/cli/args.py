@@ -1,0 +1,63 @@
+"""How names, times and the common options are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""model.workload.NAME_PATTERN; not imported from there, because that costs 30 ms."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not _NAME.fullmatch(text):
+            self.fail(f"{text!a} is not a name: lower-case letters, digits and -, 63 at most")
+        return text
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """Seconds; written with a unit."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, float):
+            return value
+        text = str(value)
+        parts = _PART.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            advice = f'write "{text}s"' if text.isdigit() else 'write "30s", "500ms" or "1m30s"'
+            self.fail(f"{text!a} is not a time: {advice}")
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+NAME = Name()
+DURATION = Duration()
+
+
+def dry_run(function: _F) -> _F:
+    return click.option("--dry-run", is_flag=True, help="Show what would change; do nothing.")(
+        function
+    )
+
+
+def waiting(function: _F) -> _F:
+    """--wait and --timeout."""
+    function = click.option(
+        "--timeout", type=DURATION, default="60s", show_default=True, help="For --wait."
+    )(function)
+    return click.option("--wait", "wait", is_flag=True, help="Until it is ready.")(function)

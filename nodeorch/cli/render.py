@@ -1,0 +1,323 @@
+"""Everything that is printed for people: plain aligned columns, colour on a terminal only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+View = dict[str, Any]
+
+COLOURS = {
+    "running": "green",
+    "completed": "green",
+    "stopped": "bright_black",
+    "failed": "red",
+    "crash-loop": "red",
+    "stuck": "red",
+    "degraded": "red",
+}
+"""Of states; all others are yellow: they will change."""
+
+VERB_COLOURS = {"create": "green", "delete": "red", "none": "bright_black"}
+
+
+def clean(text: str) -> str:
+    """Text from outside, on one line: what is not printable is escaped.
+
+    That is control characters (terminal sequences, line ends), format characters (among them
+    all bidirectional ones), lone surrogates, private and unassigned ones, and every space but
+    U+0020: exactly what str.isprintable() says no to.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def log_text(text: str) -> str:
+    """A line of a log: as ``clean``, but tabs stay."""
+    return "\t".join(clean(part) for part in text.split("\t"))
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def say(text: str = "") -> None:
+    click.echo(text, color=True)  # we have decided about colour ourselves
+
+
+def paint(text: str, colour: str | None) -> str:
+    if colour is None or "NO_COLOR" in os.environ or not sys.stdout.isatty():
+        return text
+    return click.style(text, fg=colour)
+
+
+def state(text: str, width: int = 0) -> str:
+    text = clean(text)
+    return paint(text.ljust(width), COLOURS.get(text, "yellow"))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], painted: int = -1) -> None:
+    """``painted``: the column that holds states. The last column is not padded."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    say(_line(header, widths, -1))
+    for row in rows:
+        say(_line(row, widths, painted))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], painted: int) -> str:
+    padded = [
+        state(cell, width) if i == painted else cell.ljust(width)
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join([*padded[:-1], padded[-1].rstrip()]).rstrip()
+
+
+def span(seconds: float) -> str:
+    """ "0.4s", "12s", "3m12s", "5h3m", "2d4h" """
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = int(seconds)
+    for unit, size, lower, below in (("d", 86400, "h", 3600), ("h", 3600, "m", 60)):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // below}{lower}"
+    return f"{whole // 60}m{whole % 60}s" if whole >= 60 else f"{whole}s"
+
+
+def age(at: str | None) -> str:
+    return "-" if not at else span((datetime.now().astimezone() - parsed(at)).total_seconds())
+
+
+def parsed(at: str) -> datetime:
+    return datetime.fromisoformat(at)
+
+
+def clock(at: str) -> str:
+    """Local time, to the millisecond."""
+    return parsed(at).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def size(count: int | None) -> str:
+    """ "512B", "12.3MiB" """
+    if count is None:
+        return "-"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f}B" if unit == "B" else f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}TiB"
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}%"
+
+
+def total(values: Iterable[Any]) -> Any:
+    """The sum of what is known; None when nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def workloads(views: Sequence[View]) -> None:
+    if not views:
+        say("no workloads; declare one: nodeorch apply FILE")
+        return
+    rows = [_workload_row(view) for view in views]
+    header = ("NAME", "READY", "STATE", "GEN", "RESTARTS", "MEM", "CPU", "AGE", "REASON")
+    table(header, rows, painted=2)
+
+
+def _workload_row(view: View) -> list[str]:
+    instances = view["instances"]
+    starts = [i["started_at"] for i in instances if i["started_at"] and i["pid"]]
+    return [
+        view["name"],
+        f"{view['ready']}/{view['desired']}",
+        view["state"],
+        str(view["generation"]),
+        str(sum(i["restarts"] for i in instances)),
+        size(total(i["memory_bytes"] for i in instances)),
+        percent(total(i["cpu_percent"] for i in instances)),
+        age(max(starts, key=parsed) if starts else None),
+        view["reason"],
+    ]
+
+
+def node_troubles(node: View) -> None:
+    """What of the node a person must know, under every status."""
+    if not node["engine_answering"]:
+        say(paint(f"! the engine does not answer: {clean(node['engine'])}", "red"))
+    for stem, words in node["rejected"].items():
+        say(paint(f"! {clean(stem) or 'workloads'} was not accepted: {clean(words)}", "red"))
+    if node["brake"]:
+        say(paint(f"! {clean(node['brake_words'])}", "red"))
+    for words in node["warnings"]:
+        say(paint(f"! {clean(words)}", "yellow"))
+
+
+def workload(view: View) -> None:
+    say(headline(view))
+    facts = {
+        "reason": view["reason"],
+        "image": view["image"],
+        "ports": ", ".join(view["ports"]),
+        "operator": _operator(view),
+    }
+    if view["declared_generation"] not in (0, view["generation"]):
+        facts["declared"] = f"generation {view['declared_generation']}, which does not run"
+    for key, value in facts.items():
+        if value:
+            say(f"  {key:<9} {clean(value)}")
+    if not view["instances"]:
+        return
+    say()
+    header = (
+        "INSTANCE", "STATE", "READY", "RESTARTS", "PID", "MEM", "LIMIT", "CPU", "ADDRESS",
+        "AGE", "REASON",
+    )  # fmt: skip
+    table(header, [_instance_row(view) for view in view["instances"]], painted=1)
+    _probes(view["instances"])
+
+
+def headline(view: View) -> str:
+    return (
+        f"{clean(view['name'])}: {state(view['state'])}, "
+        f"{view['ready']}/{view['desired']} ready, generation {view['generation']}"
+    )
+
+
+def _operator(view: View) -> str:
+    words = ["stopped by an operator"] if view["stopped_by_operator"] else []
+    return ", ".join([*words, *(["scaled by an operator"] if view["scaled"] else [])])
+
+
+def _instance_row(view: View) -> list[str]:
+    reason = view["reason"]
+    if view["next_try_in"] is not None:
+        reason = f"{reason}; next try in {span(view['next_try_in'])}"
+    return [
+        view["name"],
+        view["state"],
+        "yes" if view["ready"] else "no",
+        str(view["restarts"]),
+        str(view["pid"] or "-"),
+        size(view["memory_bytes"]),
+        size(view["memory_limit_bytes"]),
+        percent(view["cpu_percent"]),
+        view["address"] or "-",
+        age(view["started_at"]) if view["pid"] else "-",
+        reason,
+    ]
+
+
+def _probes(instances: Sequence[View]) -> None:
+    rows = [
+        [
+            instance["name"],
+            kind,
+            "passes" if probe["passed"] else "fails",
+            f"{probe['latency_ms']:.1f}ms",
+            f"{age(probe['at'])} ago",
+            str(probe["runs"]),
+            probe["words"],
+        ]
+        for instance in instances
+        for kind, probe in instance["probes"].items()
+    ]
+    if rows:
+        say()
+        table(("INSTANCE", "PROBE", "VERDICT", "TOOK", "LAST", "RUNS", "SAID"), rows)
+
+
+def event(view: View, width: int = 14) -> None:
+    who = view["instance"] or view["workload"] or "node"
+    say(f"{clock(view['at'])}  {clean(view['code']):<{width}} {clean(who)}: {clean(view['words'])}")
+
+
+def why(name: str, view: View) -> None:
+    say(headline(view["workload"]) if view["workload"] else f"{name}: gone")
+    if view["workload"] and view["workload"]["reason"]:
+        say(f"  {clean(view['workload']['reason'])}")
+    say("\nnow")
+    for words in view["now"] or ["nothing to do"]:
+        say(f"  {clean(words)}")
+    say("\nwhat happened")
+    events = view["events"]
+    width = max((len(e["code"]) for e in events), default=0)
+    for e in events:
+        who = f"{clean(e['instance'])}: " if e["instance"] else ""
+        ago = f"{age(e['at'])} ago"
+        say(f"  {clock(e['at'])}  {ago:>11}  {clean(e['code']):<{width}}  {who}{clean(e['words'])}")
+
+
+def changes(plans: Sequence[View]) -> None:
+    """What is changed, a workload each, then field by field."""
+    width = max((len(plan["workload"]) for plan in plans), default=0)
+    for plan in plans:
+        verb = plan["verb"]
+        shown = paint(
+            f"{'unchanged' if verb == 'none' else verb:<9}", VERB_COLOURS.get(verb, "yellow")
+        )
+        say(f"{clean(plan['workload']):<{width}}  {shown}  {clean(plan['words'])}".rstrip())
+        if verb == "create":
+            continue  # all its fields are new
+        rows = [
+            [c["field"], f"{c['before'] or '(none)'} → {c['after'] or '(none)'}", c["effect"]]
+            for c in plan["changes"]
+        ]
+        rows = [[clean(cell) for cell in row] for row in rows]
+        widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+        for row in rows:
+            say("    " + _line(row, widths, -1))
+
+
+def plan(view: View) -> None:
+    pending = [plan for plan in view["workloads"] if plan["verb"] != "none"]
+    if not pending and not view["actions"]:
+        say("nothing to do")
+    changes(pending)
+    if view["actions"]:
+        say()
+        rows = [[a["verb"], a["key"], a["why"]] for a in view["actions"]]
+        table(("ACTION", "ON", "WHY"), rows)
+    if view["holds"]:
+        say()
+        rows = [
+            [
+                hold["instance"] or hold["workload"],
+                hold["code"],
+                "-" if hold["in"] is None else span(hold["in"]),
+                hold["why"],
+            ]
+            for hold in view["holds"]
+        ]
+        table(("HELD", "CODE", "NEXT IN", "WHY"), rows)
+
+
+def mutation(view: View) -> None:
+    changes(view["workloads"])
+    if view["dry_run"]:
+        say("dry run: nothing was changed")
+
+
+def generations(views: Sequence[View]) -> None:
+    rows = [
+        [
+            str(view["generation"]),
+            clock(view["at"]),
+            " ".join(word for word in ("current", "declared") if view[word]) or "-",
+            view["words"],
+        ]
+        for view in views
+    ]
+    table(("GEN", "ACCEPTED", "IS", "CHANGE"), rows)

@@ -1,0 +1,147 @@
+"""HTTP over a unix socket, synchronous, with the standard library: starting up must be cheap."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+TIMEOUT = 30.0
+"""Seconds for an answer to begin."""
+
+
+class ClientError(Exception):
+    """Words for a person: "cannot …: why; what to do"."""
+
+
+class DaemonUnreachable(ClientError):
+    """Nobody answers at the socket, or the connection broke."""
+
+
+class NoPermission(ClientError):
+    """The socket's mode, or the daemon, says no."""
+
+
+class ApiError(ClientError):
+    """The daemon's answer is an error. The fields are those of model.view.ErrorView."""
+
+    def __init__(self, status: int, error: str, code: str, problems: list[str]) -> None:
+        super().__init__(error)
+        self.status = status
+        self.code = code
+        self.problems = problems
+
+
+class Client:
+    """Keeps one connection. Every method raises DaemonUnreachable, NoPermission, ApiError."""
+
+    def __init__(self, socket_path: str, timeout: float = TIMEOUT) -> None:
+        self._path = socket_path
+        self._timeout = timeout
+        self._connection: _Connection | None = None
+
+    def get(self, path: str, query: Query = None, timeout: float | None = None) -> Any:
+        return self._call("GET", path, query, None, timeout)
+
+    def post(
+        self, path: str, body: Any = None, query: Query = None, timeout: float | None = None
+    ) -> Any:
+        return self._call("POST", path, query, {} if body is None else body, timeout)
+
+    def delete(self, path: str, query: Query = None) -> Any:
+        return self._call("DELETE", path, query, None, None)
+
+    def stream(self, path: str, query: Query = None) -> Iterator[dict[str, Any]]:
+        """The lines of a stream as they come; ends when the daemon ends it."""
+        response = self._send("GET", path, query, None, None)
+        self._raise_for(response)
+        connection, self._connection = self._connection, None  # it carries nothing else now
+        assert connection is not None
+        try:
+            if connection.sock is not None:
+                connection.sock.settimeout(None)
+            while line := response.readline():
+                yield json.loads(line)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _call(self, method: str, path: str, query: Query, body: Any, timeout: float | None) -> Any:
+        response = self._send(method, path, query, body, timeout)
+        self._raise_for(response)
+        return self._decode(response)
+
+    def _send(
+        self, method: str, path: str, query: Query, body: Any, timeout: float | None
+    ) -> http.client.HTTPResponse:
+        if self._connection is None:
+            self._connection = _Connection(self._path)
+        connection = self._connection
+        connection.timeout = timeout or self._timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
+        given = {k: _text(v) for k, v in (query or {}).items() if v is not None}
+        target = quote(path) + (f"?{urlencode(given)}" if given else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        try:
+            connection.request(method, target, data, headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unreachable(error) from error
+
+    def _raise_for(self, response: http.client.HTTPResponse) -> None:
+        if response.status < 400:
+            return
+        view = self._decode(response)
+        error = str(view.get("error", f"the daemon answered {response.status}"))
+        if response.status == 403:
+            raise NoPermission(error)
+        code = str(view.get("code", ""))
+        raise ApiError(response.status, error, code, list(view.get("problems", ())))
+
+    def _decode(self, response: http.client.HTTPResponse) -> Any:
+        try:
+            return json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.close()
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> ClientError:
+        where = f"cannot reach nodeorchd at {self._path}"
+        if isinstance(error, PermissionError):
+            return NoPermission(
+                f"{where}: permission denied; be root or a member of the socket's group"
+            )
+        if isinstance(error, TimeoutError):
+            return DaemonUnreachable(f"{where}: no answer in time; see its log")
+        why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        return DaemonUnreachable(f"{where}: {why}; is it running? systemctl status nodeorchd")
+
+
+Query = Mapping[str, str | int | float | bool | None] | None
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _text(value: str | int | float | bool) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
