@@ -67,6 +67,8 @@ runtime = "$1"
 cgroup_manager = "$manager"
 events_logger = "file"
 exit_command_delay = 2
+# Not the lock table in /dev/shm, which is one for all Podmans of a machine.
+lock_type = "file"
 
 [network]
 network_backend = "netavark"
