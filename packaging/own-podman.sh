@@ -11,7 +11,7 @@ runtimes() {
 }
 
 # at_most LIMIT CAP: a limit to give to containers. More than the host's hard limit is refused
-# without CAP_SYS_RESOURCE, and so is more than Podman lowers its own limits to (the cap).
+# without CAP_SYS_RESOURCE, and so is more than Podman lowers its own limits to (the caps below).
 at_most() {
   if [[ $1 = unlimited || $1 -gt $2 ]]; then echo "$2"; else echo "$1"; fi
 }
@@ -53,7 +53,7 @@ podman_config() {
   local manager=cgroupfs nofile nproc driver
   [[ ! -d /run/systemd/system ]] || manager=systemd
   nofile=$(at_most "$(ulimit -H -n)" 1048576)
-  nproc=$(at_most "$(ulimit -H -u)" 32768)
+  nproc=$(at_most "$(ulimit -H -u)" "$(</proc/sys/kernel/pid_max)")
   # The driver of an existing storage cannot be changed.
   if [[ -s $DIR/storage.driver ]]; then driver=$(<"$DIR/storage.driver"); else driver=$(storage_driver); fi
   printf '%s\n' "$driver" >"$DIR/storage.driver"
