@@ -1,0 +1,229 @@
+"""ports.Cgroups: limits, use and OOM kills from the kernel's files, cgroup v2 and v1.
+
+A container's cgroup is found through /proc/PID/cgroup, whose path has to carry the
+container's id: a pid that was used again cannot mislead. The path is remembered, so
+that OOM kills can still be counted when the first process is already dead.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from nodeorch.model.world import Limits
+from nodeorch.ports import Usage
+
+UNLIMITED_V1 = 1 << 62
+"""v1 shows "no limit" as the largest multiple of a page below 2^63."""
+REMEMBERED = 4096
+"""Containers whose paths are kept; the oldest go first."""
+CHUNK = 8192
+
+Place = Mapping[str, str]
+"""Controller → directory of the container; on v2 the only controller is ""."""
+
+
+def _read(path: str) -> str | None:
+    """A whole small file; None when it is not there (any more)."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(handle, CHUNK).decode("ascii", "replace")
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
+def _number(text: str | None) -> int | None:
+    """ "max", v1's huge numbers and -1 are no limit."""
+    try:
+        value = int(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value < UNLIMITED_V1 else None
+
+
+def _field(text: str | None, name: str) -> int | None:
+    """The value in a file of "name value" lines."""
+    for line in (text or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return _number(value)
+    return None
+
+
+def _shorten(path: str, container_id: str) -> str | None:
+    """The path down to the component that names the container: limits are set there.
+
+    Some runtimes put the processes one level deeper (crun: ``libpod-ID.scope/container``).
+    """
+    head, found, tail = path.partition(container_id)
+    return head + found + tail.partition("/")[0] if found else None
+
+
+def weight_of_shares(shares: int) -> int:
+    """cgroup v2 cpu.weight of v1 cpu.shares: runc 1.1's ConvertCPUSharesToCgroupV2Value.
+
+    Rounded to the nearest, so that a weight which was turned into shares comes back.
+    """
+    return round(1 + (shares - 2) * 9999 / 262142)
+
+
+def weight_of_blkio(weight: int) -> int:
+    """cgroup v2 io.weight of an OCI block I/O weight (runc's ConvertBlkIOToIOWeightValue)."""
+    return round(1 + (weight - 10) * 9999 / 990)
+
+
+class CgroupReader:
+    """One reader for both layouts; ``root`` is where cgroups are mounted."""
+
+    def __init__(
+        self,
+        root: str = "/sys/fs/cgroup",
+        proc: str = "/proc",
+        now: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._proc = proc
+        self._now = now
+        self.v2 = os.path.exists(f"{root}/cgroup.controllers")
+        self._mounts = {"": root} if self.v2 else _controllers(root)
+        self._places: dict[str, Place] = {}
+
+    def limits(self, pid: int, container_id: str) -> Limits | None:
+        place = self._place(pid, container_id)
+        if place is None:
+            return None
+        return _limits_v2(place[""]) if self.v2 else _limits_v1(place)
+
+    def usage(self, pid: int, container_id: str) -> Usage | None:
+        """Memory without the page cache that the kernel would give up first."""
+        place = self._place(pid, container_id)
+        if place is None:
+            return None
+        if self.v2:
+            where = place[""]
+            memory = _working_set(where, "memory.current", "inactive_file")
+            cpu = _field(_read(f"{where}/cpu.stat"), "usage_usec")
+            seconds = None if cpu is None else cpu / 1e6
+        else:
+            where = place.get("memory", "")
+            memory = _working_set(where, "memory.usage_in_bytes", "total_inactive_file")
+            cpu = _number(_read(f"{place.get('cpuacct', '')}/cpuacct.usage"))
+            seconds = None if cpu is None else cpu / 1e9
+        return Usage(memory=memory, cpu_seconds=seconds, oom_kills=self._oom(place), at=self._now())
+
+    def oom_kills(self, container_id: str) -> int | None:
+        """None: its cgroup was never seen, or is gone."""
+        place = self._places.get(container_id)
+        return None if place is None else self._oom(place)
+
+    def belongs(self, pid: int, container_id: str) -> bool:
+        """Is this process in that container's cgroup?"""
+        return container_id in (_read(f"{self._proc}/{pid}/cgroup") or "")
+
+    def _oom(self, place: Place) -> int | None:
+        if self.v2:
+            return _field(_read(f"{place['']}/memory.events"), "oom_kill")
+        return _field(_read(f"{place.get('memory', '')}/memory.oom_control"), "oom_kill")
+
+    def _place(self, pid: int, container_id: str) -> Place | None:
+        text = _read(f"{self._proc}/{pid}/cgroup")
+        if text is None or container_id not in text:
+            return None
+        known = self._places.get(container_id)
+        if known is None:
+            known = self._places[container_id] = self._resolve(text, container_id)
+            if len(self._places) > REMEMBERED:
+                del self._places[next(iter(self._places))]
+        return known
+
+    def _resolve(self, text: str, container_id: str) -> Place:
+        """Lines are "number:controller,controller:path"; v2's is "0::path"."""
+        place: dict[str, str] = {}
+        for line in text.splitlines():
+            _, _, rest = line.partition(":")
+            controllers, _, path = rest.partition(":")
+            short = _shorten(path, container_id)
+            for controller in controllers.split(","):
+                if short is not None and controller in self._mounts:
+                    place[controller] = self._mounts[controller] + short
+        return place
+
+
+def _controllers(root: str) -> dict[str, str]:
+    """v1: each controller's mount, also where several share one ("cpu,cpuacct")."""
+    found: dict[str, str] = {}
+    try:
+        names = os.listdir(root)
+    except OSError:
+        return found
+    for name in names:
+        found |= dict.fromkeys(name.split(","), f"{root}/{name}")
+    return found
+
+
+def _working_set(where: str, current: str, cache: str) -> int | None:
+    used = _number(_read(f"{where}/{current}"))
+    if used is None:
+        return None
+    return max(used - (_field(_read(f"{where}/memory.stat"), cache) or 0), 0)
+
+
+def _limits_v2(where: str) -> Limits:
+    quota, _, period = (_read(f"{where}/cpu.max") or "max").partition(" ")
+    return Limits(
+        memory=_number(_read(f"{where}/memory.max")),
+        memory_high=_number(_read(f"{where}/memory.high")),
+        swap=_number(_read(f"{where}/memory.swap.max")),
+        cpu=_cpus(quota, period),
+        cpu_weight=_number(_read(f"{where}/cpu.weight")),
+        cpuset=(_read(f"{where}/cpuset.cpus") or "").strip() or None,
+        pids=_number(_read(f"{where}/pids.max")),
+        io_weight=_io_weight_v2(where),
+    )
+
+
+def _io_weight_v2(where: str) -> int | None:
+    """io.weight under io.cost; under BFQ its own file, on OCI's scale."""
+    if (text := _read(f"{where}/io.weight")) is not None:
+        return _default_weight(text)
+    bfq = _default_weight(_read(f"{where}/io.bfq.weight"))
+    return None if bfq is None else weight_of_blkio(bfq)
+
+
+def _default_weight(text: str | None) -> int | None:
+    """ "default 100", or on old kernels just "100"."""
+    first = (text or "").partition("\n")[0]
+    return _number(first.removeprefix("default "))
+
+
+def _cpus(quota: str | None, period: str | None) -> float | None:
+    allowed, each = _number(quota), _number(period)
+    return allowed / each if allowed and each else None
+
+
+def _limits_v1(place: Place) -> Limits:
+    memory, cpu = place.get("memory", ""), place.get("cpu", "")
+    limit = _number(_read(f"{memory}/memory.limit_in_bytes"))
+    both = _number(_read(f"{memory}/memory.memsw.limit_in_bytes"))
+    shares = _number(_read(f"{cpu}/cpu.shares"))
+    return Limits(
+        memory=limit,
+        memory_high=_number(_read(f"{memory}/memory.soft_limit_in_bytes")),
+        swap=None if limit is None or both is None else max(both - limit, 0),
+        cpu=_cpus(_read(f"{cpu}/cpu.cfs_quota_us"), _read(f"{cpu}/cpu.cfs_period_us")),
+        cpu_weight=None if shares is None else weight_of_shares(shares),
+        cpuset=(_read(f"{place.get('cpuset', '')}/cpuset.cpus") or "").strip() or None,
+        pids=_number(_read(f"{place.get('pids', '')}/pids.max")),
+        io_weight=_io_weight_v1(place.get("blkio", "")),
+    )
+
+
+def _io_weight_v1(where: str) -> int | None:
+    text = _read(f"{where}/blkio.bfq.weight") or _read(f"{where}/blkio.weight")
+    weight = _default_weight(text)
+    return None if weight is None else weight_of_blkio(weight)

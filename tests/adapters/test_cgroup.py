@@ -1,0 +1,226 @@
+"""Kernel files of both layouts: as recorded ones, and those of real containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nodeorch.adapters.cgroup import CgroupReader, weight_of_blkio, weight_of_shares
+from nodeorch.adapters.podman.limits import blkio_weight, shares
+from nodeorch.model.world import Limits
+from tests.lab import Lab, wait_for
+
+CID = "4f2d" * 16
+MAX_V1 = "9223372036854771712"
+
+V2 = {
+    "memory.max": "67108864",
+    "memory.high": "50331648",
+    "memory.swap.max": "0",
+    "memory.current": "30000000",
+    "memory.stat": "anon 1\nfile 2\ninactive_file 10000000\nactive_file 5",
+    "memory.events": "low 0\nhigh 12\nmax 3\noom 2\noom_kill 2\noom_group_kill 0",
+    "cpu.max": "50000 100000",
+    "cpu.weight": "300",
+    "cpu.stat": "usage_usec 2500000\nuser_usec 1\nsystem_usec 2",
+    "cpuset.cpus": "0-1",
+    "pids.max": "64",
+    "io.weight": "default 500\n8:0 200",
+}
+V1 = {
+    "memory/memory.limit_in_bytes": "67108864",
+    "memory/memory.memsw.limit_in_bytes": "83886080",
+    "memory/memory.soft_limit_in_bytes": "33554432",
+    "memory/memory.usage_in_bytes": "30000000",
+    "memory/memory.stat": "cache 1\ntotal_inactive_file 10000000",
+    "memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 4",
+    "cpu,cpuacct/cpu.cfs_quota_us": "25000",
+    "cpu,cpuacct/cpu.cfs_period_us": "100000",
+    "cpu,cpuacct/cpu.shares": "1024",
+    "cpu,cpuacct/cpuacct.usage": "2500000000",
+    "cpuset/cpuset.cpus": "0",
+    "pids/pids.max": "64",
+    "blkio/blkio.bfq.weight": "200",
+}
+CROWD = ("memory", "cpu,cpuacct", "cpuset", "pids", "blkio")
+
+
+class Tree:
+    """A made-up /sys/fs/cgroup and /proc with one container."""
+
+    def __init__(self, base: Path, v2: bool, inside: str) -> None:
+        self.root, self.proc, self.v2 = base / "cgroup", base / "proc", v2
+        self.where = f"machine.slice/libpod-{CID}.scope"
+        (self.proc / "7").mkdir(parents=True)
+        if v2:
+            self.write({}, "cgroup.controllers", "cpu io memory pids")
+            lines = [f"0::/{self.where}{inside}"]
+        else:
+            lines = [f"{n}:{c}:/{self.where}{inside}" for n, c in enumerate(CROWD, 2)]
+            lines += ["1:name=systemd:/elsewhere", "0::/"]
+        (self.proc / "7" / "cgroup").write_text("\n".join(lines) + "\n")
+
+    def write(self, files: dict[str, str], *more: str) -> None:
+        pairs = [(self.path(name), text) for name, text in files.items()]
+        if more:
+            pairs.append((self.root / more[0], more[1]))
+        for path, text in pairs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n")
+
+    def path(self, name: str) -> Path:
+        if self.v2:
+            return self.root / self.where / name
+        controller, _, file = name.partition("/")
+        return self.root / controller / self.where / file
+
+    def reader(self) -> CgroupReader:
+        return CgroupReader(str(self.root), str(self.proc), now=lambda: 5.0)
+
+
+@pytest.fixture(params=["", "/container"])
+def v2(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
+    """With and without the level that crun puts below."""
+    tree = Tree(tmp_path, v2=True, inside=request.param)
+    tree.write(V2)
+    return tree
+
+
+@pytest.fixture
+def v1(tmp_path: Path) -> Tree:
+    tree = Tree(tmp_path, v2=False, inside="")
+    tree.write(V1)
+    return tree
+
+
+def test_v2_limits(v2: Tree) -> None:
+    assert v2.reader().limits(7, CID) == Limits(
+        memory=67108864,
+        memory_high=50331648,
+        swap=0,
+        cpu=0.5,
+        cpu_weight=300,
+        cpuset="0-1",
+        pids=64,
+        io_weight=500,
+    )
+
+
+def test_v2_without_limits(v2: Tree) -> None:
+    nothing = dict.fromkeys(("memory.max", "memory.high", "memory.swap.max", "pids.max"), "max")
+    v2.write(nothing | {"cpu.max": "max 100000", "cpuset.cpus": "", "io.weight": "default 100"})
+    assert v2.reader().limits(7, CID) == Limits(cpu_weight=300, io_weight=100)
+
+
+def test_v2_block_weight_of_bfq_and_missing_controllers(v2: Tree) -> None:
+    v2.path("io.weight").unlink()
+    v2.write({"io.bfq.weight": "default 1000"})
+    assert v2.reader().limits(7, CID).io_weight == 10000  # type: ignore[union-attr]
+    for name in V2:
+        v2.path(name).unlink(missing_ok=True)
+    v2.path("io.bfq.weight").unlink()
+    assert v2.reader().limits(7, CID) == Limits()
+
+
+def test_v2_usage(v2: Tree) -> None:
+    usage = v2.reader().usage(7, CID)
+    assert usage is not None
+    assert (usage.memory, usage.cpu_seconds, usage.oom_kills) == (20000000, 2.5, 2)
+    assert usage.at == 5.0
+
+
+def test_v1_limits(v1: Tree) -> None:
+    assert v1.reader().limits(7, CID) == Limits(
+        memory=67108864,
+        memory_high=33554432,
+        swap=16777216,
+        cpu=0.25,
+        cpu_weight=40,
+        cpuset="0",
+        pids=64,
+        io_weight=1920,
+    )
+
+
+def test_v1_without_limits(v1: Tree) -> None:
+    v1.write(
+        {
+            "memory/memory.limit_in_bytes": MAX_V1,
+            "memory/memory.memsw.limit_in_bytes": MAX_V1,
+            "memory/memory.soft_limit_in_bytes": MAX_V1,
+            "cpu,cpuacct/cpu.cfs_quota_us": "-1",
+            "pids/pids.max": "max",
+        }
+    )
+    assert v1.reader().limits(7, CID) == Limits(cpu_weight=40, cpuset="0", io_weight=1920)
+
+
+def test_v1_without_swap_accounting(v1: Tree) -> None:
+    v1.path("memory/memory.memsw.limit_in_bytes").unlink()
+    limits = v1.reader().limits(7, CID)
+    assert limits is not None and limits.memory == 67108864 and limits.swap is None
+
+
+def test_v1_usage(v1: Tree) -> None:
+    usage = v1.reader().usage(7, CID)
+    assert usage is not None
+    assert (usage.memory, usage.cpu_seconds, usage.oom_kills) == (20000000, 2.5, 4)
+
+
+@pytest.mark.parametrize("layout", ["v1", "v2"])
+def test_a_pid_of_another_container_or_of_nobody(
+    layout: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    tree = Tree(tmp_path, v2=layout == "v2", inside="")
+    tree.write(V2 if layout == "v2" else V1)
+    reader = tree.reader()
+    assert reader.limits(7, "ab" * 32) is None
+    assert reader.usage(8, CID) is None
+    assert reader.limits(7, CID) is not None
+    (tree.proc / "7" / "cgroup").write_text("0::/other\n3:memory:/other\n")
+    assert reader.limits(7, CID) is None, "remembered, though the pid is another's now"
+    assert not reader.belongs(7, CID)
+
+
+def test_oom_kills_can_be_read_after_the_first_process_died(v2: Tree) -> None:
+    reader = v2.reader()
+    assert reader.oom_kills(CID) is None, "never seen"
+    assert reader.limits(7, CID)
+    (v2.proc / "7" / "cgroup").unlink()
+    assert reader.oom_kills(CID) == 2
+    v2.path("memory.events").unlink()
+    assert reader.oom_kills(CID) is None
+
+
+@pytest.mark.parametrize("weight", [1, 2, 39, 40, 99, 100, 5000, 9999, 10000])
+def test_weights_come_back_from_v1_scales(weight: int) -> None:
+    assert weight_of_shares(shares(weight)) == weight
+    assert abs(weight_of_blkio(blkio_weight(weight)) - weight) <= 10
+    assert 2 <= shares(weight) <= 262144 and 10 <= blkio_weight(weight) <= 1000
+
+
+def test_limits_of_a_real_container(lab: Lab) -> None:
+    flags = ("--memory=64m", "--memory-swap=64m", "--cpus=0.5", "--pids-limit=33")
+    container = lab.podman("run", "-d", *flags, "--cpuset-cpus=0", "localhost/bb:1")
+    reader, pid = CgroupReader(), lab.pid(container)
+    limits = reader.limits(pid, container)
+    assert limits is not None
+    assert (limits.memory, limits.swap, limits.cpu) == (64 << 20, 0, 0.5)
+    assert (limits.pids, limits.cpuset) == (33, "0")
+    usage = reader.usage(pid, container)
+    assert usage is not None and usage.oom_kills == 0
+    assert usage.memory is not None and 0 < usage.memory < 64 << 20
+    assert usage.cpu_seconds is not None and usage.cpu_seconds > 0
+    assert reader.limits(1, container) is None
+
+
+def test_an_oom_kill_of_a_child_is_counted(lab: Lab) -> None:
+    """The first process lives on; only the cgroup tells."""
+    leak = "while true; do (x=a; while true; do x=$x$x; done); sleep 0.2; done"
+    flags = ("--memory=16m", "--memory-swap=16m")
+    container = lab.podman("run", "-d", *flags, "localhost/bb:1", "sh", "-c", leak)
+    reader, pid = CgroupReader(), lab.pid(container)
+    assert reader.limits(pid, container)
+    wait_for(lambda: (reader.oom_kills(container) or 0) > 0, 20)
+    assert lab.pid(container) == pid
