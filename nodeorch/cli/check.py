@@ -146,5 +146,9 @@ def _print(checked: _Checked, form: str) -> None:
         click.echo(problem.github() if form == "github" else problem.text())
     if form == "text":
         words = [f"{checked.files} file{'' if checked.files == 1 else 's'} checked"]
-        words += [f"{n} {what}" for n, what in ((bad, "errors"), (warnings, "warnings")) if n]
+        words += [
+            f"{n} {what}{'' if n == 1 else 's'}"
+            for n, what in ((bad, "error"), (warnings, "warning"))
+            if n
+        ]
         click.echo(", ".join(words) + ("" if checked.problems else ": valid"), err=bool(bad))

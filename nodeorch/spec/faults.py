@@ -11,7 +11,7 @@ from msgspec import Struct
 Path = tuple[str | int, ...]
 
 LIMIT = 100
-"""More faults than this are counted, not kept: nobody reads them, and they cost time."""
+"""More faults than this are not kept: nobody reads them, and they cost time."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -33,17 +33,19 @@ class Faults:
 
     def __init__(self) -> None:
         self.kept: list[Fault] = []
-        self.total = 0
         self.errors = 0
+        self.more = False
+        """Some were not kept."""
 
     @property
     def full(self) -> bool:
         return len(self.kept) >= LIMIT
 
     def add(self, fault: Fault) -> None:
-        self.total += 1
         self.errors += fault.severity == "error"
-        if not self.full:
+        if self.full:
+            self.more = True
+        else:
             self.kept.append(fault)
 
     def add_unless_known(self, faults: Iterable[Fault]) -> None:
@@ -53,6 +55,8 @@ class Faults:
             touched = (fault.path, *fault.uses)
             if not any(_related(path, wrong) for path in touched for wrong in known):
                 self.add(fault)
+            if self.more:
+                return
 
 
 def _related(one: Path, other: Path) -> bool:

@@ -128,9 +128,10 @@ def locate(
     lines = source.decode("utf-8", "replace").split("\n")
     problems = list(_placed(faults, source, lines, file, stem, at))
     problems.sort(key=lambda problem: (problem.line, problem.column, problem.code, problem.field))
-    if faults.total > len(faults.kept):
-        more = f"and {faults.total - len(faults.kept)} more problems; repair these first"
-        problems.append(Problem(file, 1, 1, "E001", stem, more, "", "error", ""))
+    if faults.more:
+        words = f"has more problems than these {len(faults.kept)}"
+        fix = "repair these first"
+        problems.append(Problem(file, 1, 1, "E001", stem, words, fix, "error", ""))
     return tuple(problems)
 
 

@@ -24,6 +24,10 @@ from nodeorch.spec.names import is_name
 T = TypeVar("T")
 
 
+ITEMS_MAX = 1000
+"""Of an array: some rules compare each with each."""
+
+
 class _Bad:
     """What a conversion returns after it has reported a fault."""
 
@@ -169,6 +173,9 @@ class _Walker:
             elif isinstance(value, str) and " " in value:
                 fix = f"write [{', '.join(quote(word) for word in value.split())}]"
             return self.bad(path, "E102", f"expected an array, found {_found(value)}", fix)
+        if len(value) > ITEMS_MAX:
+            fix = f"use at most {ITEMS_MAX}"
+            return self.bad(path, "E104", f"{len(value)} items are too many", fix)
         items = [self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(value)]
         return tuple(_blank(kind.item_type) if item is _BAD else item for item in items)
 
