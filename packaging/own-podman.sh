@@ -72,6 +72,7 @@ lock_type = "file"
 
 [network]
 network_backend = "netavark"
+default_network = "quickstart"
 CONF
   cat >"$DIR/bin/podman" <<WRAPPER
 #!/bin/sh
@@ -83,20 +84,20 @@ WRAPPER
   chmod 0755 "$DIR/bin/podman"
 }
 
-# The default network, described by a file: its bridge must not be the podman0 of this machine.
+# The network, described by a file: Podman would give it a bridge name and addresses that
+# it finds unused now, and that this machine's own Podman may think to be its own later.
 network_config() {
-  local net gateway
-  [[ ! -s $DIR/networks/podman.json ]] || return 0
+  local net
+  [[ ! -s $DIR/networks/quickstart.json ]] || return 0
   net=$(free_subnet)
-  gateway=${net%.0/24}.1
-  cat >"$DIR/networks/podman.json" <<JSON
+  cat >"$DIR/networks/quickstart.json" <<JSON
 {
-  "name": "podman",
-  "id": "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9",
+  "name": "quickstart",
+  "id": "$(printf quickstart | sha256sum | cut -d' ' -f1)",
   "driver": "bridge",
   "network_interface": "nodeorch$(printf %s "$net" | cut -d. -f3)",
   "created": "2024-01-01T00:00:00Z",
-  "subnets": [{ "subnet": "$net", "gateway": "$gateway" }],
+  "subnets": [{ "subnet": "$net", "gateway": "${net%.0/24}.1" }],
   "ipv6_enabled": false,
   "internal": false,
   "dns_enabled": true,
