@@ -100,7 +100,11 @@ class Engine(Protocol):
     async def exec(
         self, container_id: str, command: Sequence[str], timeout: float
     ) -> tuple[int, str]:
-        """(exit code, first 4 KiB of output); for exec probes."""
+        """(exit code, first 4 KiB of output); for exec probes.
+
+        A command that runs longer than ``timeout`` seconds is killed and its exit code is 124.
+        EngineError tells of the engine alone, never of the command: such a try does not count.
+        """
 
     async def close(self) -> None: ...
 
@@ -240,3 +244,11 @@ class Clock(Protocol):
         """CLOCK_BOOTTIME, seconds."""
 
     def wall(self) -> float: ...
+
+
+class Seal(Protocol):
+    """Seals over a container's name and serial that only this node can make."""
+
+    def seal(self, name: str, serial: int) -> str: ...
+
+    def verify(self, name: str, serial: int, seal: str) -> bool: ...

@@ -43,16 +43,20 @@ def request(state: WorkloadState) -> int:
 
 
 def requested(world: World) -> int:
-    """Bytes of memory promised to instances that run or may be started at any moment."""
+    """Bytes of memory promised: to every slot in use, and to each that runs besides."""
     total = 0
     for state in world.workloads.values():
         ask = request(state)
         if not ask:
             continue
-        idle = state.record.stopped
+        running: dict[int, int] = {}
         for instance in state.instances.values():
-            if instance.running or not (idle or instance.record.removing):
-                total += ask
+            slot = instance.record.slot
+            if instance.running:
+                running[slot] = running.get(slot, 0) + 1
+            elif not (state.record.stopped or instance.record.removing):
+                running.setdefault(slot, 0)
+        total += ask * sum(max(1, count) for count in running.values())
     return total
 
 

@@ -112,6 +112,7 @@ def _give_way(turn: Turn, state: WorkloadState, new: Instance, old: list[Instanc
     running = [i for i in old if i.running]
     obstacle = _obstacle(turn, state, new) if running else None
     if obstacle is None:
+        turn.reserved += request(state) if running else 0
         keep_up(turn, state, new)
         for instance in old:
             if instance.running:
@@ -133,8 +134,8 @@ def _obstacle(turn: Turn, state: WorkloadState, new: Instance) -> str | None:
         return shared
     if record.failed is not None:
         return "its generation failed"
-    room = turn.world.node.memory - turn.reserved
-    return "no room for both" if room < 0 else None
+    full = no_room(turn.world, request(state), turn.reserved)
+    return f"no room for both: {full.words}" if full else None
 
 
 def shared_between(one: Workload, other: Workload) -> str | None:
@@ -162,13 +163,13 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: list[Instance]) ->
     if not record.image_id:
         _image(turn, state)
         return
-    stop_first = bool(old) and _obstacle_before(state) is not None
-    need = request(state)
-    full = None if stop_first else no_room(turn.world, need, turn.reserved)
-    if full is not None and not old:
-        turn.hold(workload.name, name, full)
-        return
-    turn.reserved += need
+    if not old:  # else it takes the old one's place, or waits to start until there is room
+        need = request(state)
+        full = no_room(turn.world, need, turn.reserved)
+        if full is not None:
+            turn.hold(workload.name, name, full)
+            return
+        turn.reserved += need
     words = f"slot {slot} has no instance of generation {record.target.generation}"
     turn.act(
         CreateContainer(
@@ -183,11 +184,6 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: list[Instance]) ->
             image_id=record.image_id,
         )
     )
-
-
-def _obstacle_before(state: WorkloadState) -> str | None:
-    previous = state.record.previous
-    return shared_between(state.workload, previous.workload) if previous else None
 
 
 def _image(turn: Turn, state: WorkloadState) -> None:

@@ -1,0 +1,208 @@
+"""One action → engine calls → a fact. No decisions: an action says all that is to be done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from nodeorch.decide.limits import size
+from nodeorch.model import labels
+from nodeorch.model.actions import (
+    Action,
+    CreateContainer,
+    EnsureImage,
+    InspectContainer,
+    ListContainers,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+    UnpauseContainer,
+    UpdateLimits,
+)
+from nodeorch.model.facts import Done, Fact, Failed, Listed
+from nodeorch.model.world import Container, State
+from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, Seal
+from nodeorch.spec.mounts import refused_mount
+
+KILL_PATIENCE = 10.0
+"""Seconds from SIGKILL until an instance is reported as one that will not die."""
+CONFIRM_PATIENCE = 3.0
+"""Seconds for the engine to notice a death that the kernel has reported."""
+CONFIRM_PAUSE = 0.004
+
+NEEDS_RECORD = (CreateContainer, RemoveContainer)
+"""Not done unless its intent is on disk: it makes or ends an identity."""
+
+
+class Executor:
+    def __init__(
+        self,
+        engine: Engine,
+        cgroups: Cgroups,
+        deaths: Deaths,
+        seal: Seal,
+        clock: Clock,
+        inbox: Callable[[Fact], None],
+        guarded: tuple[str, ...] = (),
+    ) -> None:
+        self._engine = engine
+        self._cgroups = cgroups
+        self._deaths = deaths
+        self._seal = seal
+        self._clock = clock
+        self._inbox = inbox
+        self._guarded = guarded
+        self._acts: Mapping[type, Callable[[Any], Awaitable[Done]]] = {
+            ListContainers: self._list,
+            EnsureImage: self._image,
+            CreateContainer: self._create,
+            StartContainer: self._start,
+            StopContainer: self._stop,
+            RemoveContainer: self._remove,
+            UpdateLimits: self._update,
+            UnpauseContainer: self._unpause,
+            InspectContainer: self._inspect,
+        }
+
+    async def run(self, action: Action) -> Fact:
+        """Do it; Done or Failed, never an exception of the engine's."""
+        try:
+            return await self._acts[type(action)](action)
+        except EngineError as error:
+            return Failed(action=action, kind=error.kind, words=error.words)
+        except Exception as error:  # a bug here must not leave the key busy for ever
+            words = f"internal error: {type(error).__name__}: {error}"
+            return Failed(action=action, kind="refused", words=words)
+
+    async def _list(self, action: ListContainers) -> Done:
+        begun = self._clock.now()
+        containers = await self._engine.list()
+        known = tuple([self._known(c) for c in containers])
+        self._inbox(Listed(containers=known, begun=begun))
+        return Done(action=action)
+
+    async def _image(self, action: EnsureImage) -> Done:
+        image_id, digest = await self._engine.ensure_image(action.image, action.policy)
+        return Done(action=action, image_id=image_id, image_digest=digest)
+
+    async def _create(self, action: CreateContainer) -> Done:
+        spec = action.spec
+        for volume in spec.volumes:
+            if volume.source is not None:
+                _check_source(volume.source, self._guarded)
+        marks = {
+            **spec.main.labels,
+            labels.WORKLOAD: spec.name,
+            labels.SLOT: str(action.slot),
+            labels.GENERATION: str(action.generation),
+            labels.TEMPLATE: action.template,
+            labels.SERIAL: str(action.serial),
+            labels.SEAL: self._seal.seal(action.key, action.serial),
+        }
+        created = await self._engine.create(
+            action.key, spec, action.image_id, marks, spec.resources
+        )
+        container = Container(
+            id=created, name=action.key, state=State.CREATED, labels=marks, sealed=True
+        )
+        return Done(action=action, container=container)
+
+    async def _start(self, action: StartContainer) -> Done:
+        container = self._known(await self._engine.start(action.container_id, urgent=True))
+        limits = None
+        if container.pid:
+            limits = self._cgroups.limits(container.pid, container.id)
+        return Done(action=action, container=container, limits=limits)
+
+    async def _stop(self, action: StopContainer) -> Done:
+        container = await self._engine.inspect(action.container_id)
+        if container.state is State.PAUSED:  # a frozen process takes no signal
+            await self._engine.unpause(action.container_id)
+        if container.state in (State.RUNNING, State.PAUSED, State.STOPPING) and container.pid:
+            for signal, patience in ((action.signal, action.grace), ("KILL", KILL_PATIENCE)):
+                await self._signal(action.container_id, signal)
+                if await self._deaths.wait(container.pid, patience):
+                    break
+            else:
+                words = f"it did not die within {KILL_PATIENCE:g} s of SIGKILL"
+                raise EngineError("refused", words)
+        return Done(action=action, container=await self._until_dead(action.container_id))
+
+    async def _signal(self, container_id: str, signal: str) -> None:
+        try:
+            await self._engine.kill(container_id, signal)
+        except EngineError as error:
+            if error.kind != "refused":  # refused: it is already gone, as the wait will tell
+                raise
+
+    async def _inspect(self, action: InspectContainer) -> Done:
+        if action.until_dead:
+            container = await self._until_dead(action.container_id)
+        else:
+            container = self._known(await self._engine.inspect(action.container_id))
+        limits = None
+        if container.state is State.RUNNING:
+            limits = self._cgroups.limits(container.pid, container.id)
+        return Done(action=action, container=container, limits=limits)
+
+    async def _until_dead(self, container_id: str) -> Container:
+        """Inspect until the engine knows of the death, or shows a new, living process."""
+        deadline = self._clock.now() + CONFIRM_PATIENCE
+        while True:
+            container = self._known(await self._engine.inspect(container_id))
+            if container.state not in (State.RUNNING, State.STOPPING):
+                return container
+            if container.state is State.RUNNING and not await self._deaths.wait(container.pid, 0):
+                return container
+            if self._clock.now() >= deadline:
+                raise EngineError("refused", "the engine still calls a dead container running")
+            await asyncio.sleep(CONFIRM_PAUSE)
+
+    async def _remove(self, action: RemoveContainer) -> Done:
+        await self._engine.remove(action.container_id)
+        return Done(action=action)
+
+    async def _unpause(self, action: UnpauseContainer) -> Done:
+        await self._engine.unpause(action.container_id)
+        container = self._known(await self._engine.inspect(action.container_id))
+        return Done(action=action, container=container)
+
+    async def _update(self, action: UpdateLimits) -> Done:
+        wanted = action.resources.memory
+        usage = self._cgroups.usage(action.pid, action.container_id)
+        used = usage.memory if usage else None
+        if wanted is not None and used is not None and used > wanted and not action.forced:
+            raise EngineError(
+                "refused",
+                f"memory limit {size(wanted)} is below the {size(used)} in use; "
+                "free memory, raise the limit, or `nodeorch apply --force` its file",
+            )
+        await self._engine.update(action.container_id, action.resources)
+        limits = self._cgroups.limits(action.pid, action.container_id)
+        return Done(action=action, limits=limits)
+
+    def _known(self, container: Container) -> Container:
+        """What only the daemon can tell of a container: its seal, its start in boot time."""
+        marks = container.labels
+        serial = marks.get(labels.SERIAL, "")
+        started = container.started_wall - self._clock.wall() + self._clock.now()
+        return replace(
+            container,
+            started=max(0.0, started) if container.started_wall > 0 else 0.0,
+            sealed=serial.isdigit()
+            and self._seal.verify(container.name, int(serial), marks.get(labels.SEAL, "")),
+        )
+
+
+def _check_source(source: str, guarded: tuple[str, ...]) -> None:
+    """The spec's path was judged as text; here it is judged as what it leads to."""
+    real = os.path.realpath(source)
+    refused = refused_mount(real, guarded)
+    if refused is not None:
+        raise EngineError("refused", f"cannot mount {source}: it {refused}")
+    if not os.path.exists(real):
+        raise EngineError("refused", f"cannot mount {source}: no such path; create it first")

@@ -1,0 +1,221 @@
+"""``nodeorchd``: puts the parts together, and their order of starting and stopping.
+
+start   settings, lock, database, specs, engine link, loop, API; READY when the engine was
+        listed once (or is known not to answer)
+stop    API, loop, probes, database. No container is touched: the next daemon adopts them
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from nodeorch import __version__
+from nodeorch.adapters.cgroup import CgroupReader
+from nodeorch.adapters.clock import SystemClock
+from nodeorch.adapters.deaths import PidfdDeaths
+from nodeorch.adapters.inotify import DirectoryWatch
+from nodeorch.adapters.podman import PodmanEngine
+from nodeorch.adapters.probes import ProbeRunner
+from nodeorch.adapters.seal import Seal
+from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore
+from nodeorch.adapters.systemd import Systemd
+from nodeorch.adapters.usage import UsageSampler
+from nodeorch.api.server import serve
+from nodeorch.daemon.enginelink import EngineLink
+from nodeorch.daemon.executor import Executor
+from nodeorch.daemon.front import Front
+from nodeorch.daemon.settings import EXIT_CONFIG, BadSettings, read_settings
+from nodeorch.daemon.specfiles import SpecFiles
+from nodeorch.daemon.supervisor import Supervisor
+from nodeorch.daemon.watches import Watches
+from nodeorch.decide.edit import say
+from nodeorch.model.world import Code, Node, World
+from nodeorch.ports import StoreError
+from nodeorch.spec.settings import Settings
+
+DEFAULT_CONFIG = "/etc/nodeorch/nodeorch.toml"
+READY_PATIENCE = 15.0
+"""Seconds to wait for the first listing before systemd is told READY all the same."""
+
+log = logging.getLogger("nodeorch")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="nodeorchd", description="the nodeorch daemon")
+    parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument("--version", action="version", version=f"nodeorchd {__version__}")
+    arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    try:
+        sys.exit(run(read_settings(Path(arguments.config))))
+    except (BadSettings, SchemaTooNew) as error:
+        print(f"cannot start nodeorchd: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    except (StoreError, OSError) as error:
+        print(f"cannot start nodeorchd: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def run(settings: Settings) -> int:
+    state = Path(settings.paths.state)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Path(settings.paths.workloads).mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f"cannot start nodeorchd: another one already runs on {state}; "
+                "stop it, or set another [paths] state",
+                file=sys.stderr,
+            )
+            return 1
+        asyncio.run(_Daemon(settings).run())
+    return 0
+
+
+class _Daemon:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.systemd = Systemd()
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        settings = self.settings
+        state = Path(settings.paths.state)
+        store = SqliteStore(state / "nodeorch.db", keep=settings.journal.keep)
+        await store.open()
+        cgroups = CgroupReader()
+        engine = PodmanEngine(settings.podman.socket)
+        prober = ProbeRunner(self._put, engine.exec)
+        usages = UsageSampler(cgroups, self.clock, self._put)
+        deaths = PidfdDeaths(self._put, cgroups.oom_kills, cgroups.belongs)
+        self.supervisor = Supervisor(
+            _first_world(settings), store, self.clock, Watches(deaths, prober, usages)
+        )
+        self.supervisor.on_step = self._feed_watchdog()
+        rebuilt = await self.supervisor.load()
+        files = _spec_files(settings)
+        files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
+        executor = Executor(
+            engine, cgroups, deaths, Seal(state), self.clock, self._put, settings.guarded
+        )
+        front = Front(self.supervisor, settings, files, engine, prober, usages.samples)
+        link = EngineLink(engine, self._put)
+        loop_task = asyncio.create_task(self.supervisor.run(executor))
+        await _quietly(front.reload())
+        link_task = asyncio.create_task(link.run())
+        watch = DirectoryWatch(Path(settings.paths.workloads), self._reloader(front))
+        api = await serve(front, Path(settings.paths.socket), settings.api.group)
+        self._signals(front)
+        ready_task = asyncio.create_task(self._tell_ready(rebuilt))
+        gc.collect()
+        gc.freeze()  # what start-up made stays: no later collection walks it
+        await _first_of(self.stop, loop_task, link_task)
+        self.systemd.stopping()
+        for task in (ready_task, link_task):
+            task.cancel()
+        watch.close()
+        await api.close()
+        loop_task.cancel()
+        await asyncio.gather(loop_task, link_task, ready_task, return_exceptions=True)
+        await prober.close()
+        usages.close()
+        deaths.close()
+        await engine.close()
+        await store.close()
+
+    def _put(self, fact: object) -> None:
+        self.supervisor.put(fact)  # type: ignore[arg-type]
+
+    def _signals(self, front: Front) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader(front))
+
+    def _reloader(self, front: Front):  # type: ignore[no-untyped-def]
+        tasks: set[asyncio.Task[None]] = set()
+
+        def reload() -> None:
+            task = asyncio.ensure_future(_quietly(front.reload()))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        return reload
+
+    def _feed_watchdog(self):  # type: ignore[no-untyped-def]
+        """Fed by the loop's own steps: a loop that hangs feeds nothing."""
+        interval = self.systemd.watchdog_interval
+        last = 0.0
+
+        def step() -> None:
+            nonlocal last
+            if interval is not None and self.clock.now() - last >= interval / 2:
+                last = self.clock.now()
+                self.systemd.alive()
+
+        return step
+
+    async def _tell_ready(self, rebuilt: bool) -> None:
+        await self.supervisor.until(_looked, READY_PATIENCE)
+        world = self.supervisor.world
+        words = f"{len(world.workloads)} workloads; engine: {world.engine.words}"
+        self.systemd.ready(words)
+        log.info("nodeorchd %s is ready: %s", __version__, words)
+
+
+def _first_world(settings: Settings) -> World:
+    import psutil
+
+    total = psutil.virtual_memory().total
+    free = max(0, total - settings.node.memory_reserve)
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    node = Node(
+        name=settings.node.name or "localhost",
+        boot_id=boot_id,
+        memory=int(free * settings.node.overcommit),
+    )
+    words = f"nodeorchd {__version__} started, pid {os.getpid()}"
+    return say(World(node=node), Code.DAEMON_STARTED, words)
+
+
+def _spec_files(settings: Settings) -> SpecFiles:
+    return SpecFiles(
+        Path(settings.paths.workloads),
+        settings.defaults.memory,
+        settings.volumes.allowed,
+        settings.guarded,
+    )
+
+
+def _looked(world: World) -> bool:
+    return world.engine.listed_at is not None or bool(world.engine.since)
+
+
+async def _quietly(reload: object) -> None:
+    """The database that takes no writes is reported elsewhere."""
+    try:
+        await reload  # type: ignore[misc]
+    except StoreError as error:
+        log.error("%s", error)
+
+
+async def _first_of(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Until a signal, or until a task that should never end does: then its error is raised."""
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done:
+        if task is not waiting:
+            task.result()

@@ -1,0 +1,121 @@
+"""What of the world has to be written, and what was.
+
+A save carries the difference between the world and the world last handed to the store; a
+failed one is forgotten, so that the next carries it too. Notes wait in a bounded list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from nodeorch.model.world import (
+    DesiredRecord,
+    InstanceRecord,
+    Note,
+    Version,
+    WorkloadState,
+    World,
+)
+from nodeorch.ports import Changes, Clock, Entry, Store, StoreError
+
+NOTES_KEPT = 1000
+"""Notes that wait while the store takes none; older ones are dropped."""
+
+
+class Persister:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        publish: Callable[[tuple[Entry, ...]], None],
+        working: Callable[[bool, str], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._publish = publish
+        self._working = working
+        self._workloads: Mapping[str, WorkloadState] = {}
+        self._serial = 0
+        self._notes: list[tuple[float, Note]] = []
+        self._ok = True
+
+    def loaded(self, world: World) -> None:
+        """The world as it was just read: nothing of it needs writing."""
+        self._workloads, self._serial = world.workloads, world.serial
+
+    def save(self, world: World) -> asyncio.Future[None] | None:
+        """Begin to write what has changed; None when nothing has.
+
+        The future ends with StoreError when it could not be written.
+        """
+        wall = self._clock.wall()
+        self._notes += [(wall, note) for note in world.notes]
+        del self._notes[:-NOTES_KEPT]
+        changes = self._changes(world)
+        if changes is None:
+            return None
+        before = (self._workloads, self._serial)
+        self._workloads, self._serial, self._notes = world.workloads, world.serial, []
+        return asyncio.ensure_future(self._write(changes, before))
+
+    async def _write(
+        self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int]
+    ) -> None:
+        try:
+            entries = await self._store.save(changes)
+        except StoreError as error:
+            self._workloads, self._serial = before
+            self._notes = [*changes.notes, *self._notes][-NOTES_KEPT:]
+            self._report(False, str(error))
+            raise
+        self._report(True, "")
+        self._publish(entries)
+
+    def _report(self, ok: bool, words: str) -> None:
+        if ok != self._ok:
+            self._ok = ok
+            self._working(ok, words)
+
+    def _changes(self, world: World) -> Changes | None:
+        desired: dict[str, DesiredRecord | None] = {}
+        instances: dict[str, InstanceRecord | None] = {}
+        versions: list[Version] = []
+        old_states, states = self._workloads, world.workloads
+        if old_states is not states:
+            for name in old_states.keys() - states.keys():
+                desired[name] = None
+                instances |= dict.fromkeys(old_states[name].instances)
+            for name, state in states.items():
+                old = old_states.get(name)
+                if old is state:
+                    continue
+                if old is None or old.record is not state.record:
+                    desired[name] = state.record
+                    if old is None or old.record.target is not state.record.target:
+                        versions.append(state.record.target)
+                instances |= _instance_changes(old, state)
+        serial = world.serial if world.serial != self._serial else None
+        if not (desired or instances or serial is not None or self._notes):
+            return None
+        return Changes(
+            desired=desired,
+            instances=instances,
+            versions=tuple(versions),
+            serial=serial,
+            notes=tuple(self._notes),
+        )
+
+
+def _instance_changes(
+    old: WorkloadState | None, new: WorkloadState
+) -> dict[str, InstanceRecord | None]:
+    before = old.instances if old is not None else {}
+    if before is new.instances:
+        return {}
+    changes: dict[str, InstanceRecord | None] = dict.fromkeys(before.keys() - new.instances.keys())
+    for name, instance in new.instances.items():
+        was = before.get(name)
+        if was is None or was.record is not instance.record:
+            changes[name] = instance.record
+    return changes

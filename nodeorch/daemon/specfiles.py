@@ -1,0 +1,104 @@
+"""The workloads directory → SpecsSeen. Reading is bounded and never blocks on a FIFO."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from nodeorch.files import read_regular
+from nodeorch.model.facts import SpecsSeen
+from nodeorch.model.workload import Workload
+from nodeorch.spec.load import load_text
+from nodeorch.spec.names import is_spec_name
+from nodeorch.spec.problems import Problem
+from nodeorch.spec.together import check_together
+
+LIMIT = 1 << 20
+ENV_LIMIT = 1 << 18
+
+
+class SpecFiles:
+    """Reads the directory; a file whose bytes have not changed is not parsed again."""
+
+    def __init__(
+        self,
+        directory: Path,
+        default_memory: int | None,
+        allowed_sources: tuple[str, ...],
+        guarded: tuple[str, ...],
+    ) -> None:
+        self._directory = directory
+        self._default_memory = default_memory
+        self._allowed = allowed_sources
+        self._guarded = guarded
+        self._parsed: dict[str, tuple[bytes, Workload | None, tuple[Problem, ...]]] = {}
+        self._accepted: dict[str, Workload] = {}
+
+    def remember(self, accepted: Mapping[str, Workload]) -> None:
+        """What was in force before this daemon started: it keeps its claims to ports."""
+        self._accepted = dict(accepted)
+
+    def read(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> SpecsSeen:
+        """One pass. Blocking: call it in a thread."""
+        try:
+            names = sorted(n for n in os.listdir(self._directory) if is_spec_name(n))
+        except OSError as error:
+            words = f"cannot read {self._directory}: {error.strerror}; nothing is deleted"
+            return SpecsSeen(workloads={}, unreadable=words, deleted=deleted)
+        workloads: dict[str, Workload] = {}
+        rejected: dict[str, str] = {}
+        for name in names:
+            stem = name.removesuffix(".toml")
+            workload, problem = self._one(name, stem)
+            if workload is None:
+                rejected[stem] = problem
+            else:
+                workloads[stem] = workload
+        for stem in self._parsed.keys() - {n.removesuffix(".toml") for n in names}:
+            del self._parsed[stem]
+        self._together(workloads, rejected)
+        return SpecsSeen(workloads=workloads, rejected=rejected, deleted=deleted, forced=forced)
+
+    def _one(self, name: str, stem: str) -> tuple[Workload | None, str]:
+        path = self._directory / name
+        try:
+            text = read_regular(path, LIMIT)
+        except OSError as error:
+            return None, str(error)
+        kept = self._parsed.get(stem)
+        if kept is None or kept[0] != text or _reads_another_file(kept[1]):
+            workload, problems = load_text(
+                text,
+                str(path),
+                stem=stem,
+                default_memory=self._default_memory,
+                allowed_sources=self._allowed,
+                guarded=self._guarded,
+                read_file=_read_env,
+            )
+            kept = (text, workload, problems)
+            self._parsed[stem] = kept
+        errors = [p for p in kept[2] if p.severity == "error"]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        return kept[1], errors[0].brief() + more if errors else ""
+
+    def _together(self, workloads: dict[str, Workload], rejected: dict[str, str]) -> None:
+        files = {stem: str(self._directory / f"{stem}.toml") for stem in workloads}
+        texts = {stem: self._parsed[stem][0] for stem in workloads}
+        found = check_together(workloads, files, accepted=self._accepted, texts=texts)
+        for stem, problems in found.items():
+            errors = [p for p in problems if p.severity == "error"]
+            if errors:
+                rejected[stem] = errors[0].brief()
+                workloads.pop(stem, None)
+        last_good = {stem: w for stem, w in self._accepted.items() if stem in rejected}
+        self._accepted = last_good | workloads
+
+
+def _reads_another_file(workload: Workload | None) -> bool:
+    return workload is None or workload.main.env_file is not None
+
+
+def _read_env(path: str) -> str:
+    return read_regular(Path(path), ENV_LIMIT).decode()

@@ -1,0 +1,208 @@
+"""The loop: facts in; world, plan, actions out. And what the API may ask of it.
+
+There is no ``await`` between taking a fact and handing over the actions that follow from
+it, and what they will do is on its way to disk before they start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec.structs import replace
+
+from nodeorch.daemon.executor import NEEDS_RECORD, Executor
+from nodeorch.daemon.persist import Persister
+from nodeorch.daemon.watches import Watches
+from nodeorch.decide.absorb import absorb
+from nodeorch.decide.commands import refusal
+from nodeorch.decide.plan import plan
+from nodeorch.decide.results import begin
+from nodeorch.model.actions import Action, Plan
+from nodeorch.model.facts import Command, Fact, Failed, Loaded, StoreSeen, Tick
+from nodeorch.model.world import World
+from nodeorch.ports import Clock, CommandRefused, Entry, Store, StoreError
+
+log = logging.getLogger("nodeorch")
+
+BATCH = 256
+"""Facts taken in one step; more wait for the next, after the actions are handed over."""
+HEARTBEAT = 2.0
+"""Seconds at most between two steps: the watchdog is fed by steps, not by a timer."""
+BACKLOG = 1000
+"""Journal entries a subscriber may lag behind before it is cut off."""
+
+
+class Supervisor:
+    def __init__(self, world: World, store: Store, clock: Clock, watches: Watches) -> None:
+        self.world = world
+        self.plan = Plan()
+        self.store = store
+        self.clock = clock
+        self.steps = 0
+        self.on_step: Callable[[], None] = lambda: None
+        self._watches = watches
+        self._executor: Executor | None = None
+        self._inbox: asyncio.Queue[tuple[Fact, asyncio.Future[None] | None]] = asyncio.Queue()
+        self._persister = Persister(store, clock, self._publish, self._store_works)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscribers: set[asyncio.Queue[Entry | None]] = set()
+        self._waiters: dict[asyncio.Future[bool], Callable[[World], bool]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def load(self) -> bool:
+        """Take up what the store remembers; whether it had to be made anew."""
+        remembered = await self.store.load()
+        fact = Loaded(
+            desired=remembered.desired,
+            instances=remembered.instances,
+            serial=remembered.serial,
+            rebuilt=remembered.rebuilt,
+        )
+        world = absorb(self.world, fact, self.clock.now())
+        self._persister.loaded(world)
+        self.world = world
+        return remembered.rebuilt
+
+    async def run(self, executor: Executor) -> None:
+        """Until cancelled. Actions under way are then left to end or not: a new daemon looks."""
+        self._executor = executor
+        self.put(Tick())
+        try:
+            while True:
+                batch = [await self._inbox.get()]
+                while len(batch) < BATCH and not self._inbox.empty():
+                    batch.append(self._inbox.get_nowait())
+                self._step(batch)
+                if not self._inbox.empty():
+                    await asyncio.sleep(0)  # let results and the API in
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+
+    def put(self, fact: Fact) -> None:
+        self._inbox.put_nowait((fact, None))
+
+    async def submit(self, fact: Fact) -> None:
+        """Absorbed and durably saved when it returns; raises CommandRefused, StoreError."""
+        if isinstance(fact, Command):
+            words = refusal(self.world, fact)
+            if words is not None:
+                raise CommandRefused(words)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((fact, done))
+        await done
+
+    def plan_for(self, world: World) -> Plan:
+        return plan(world, self.clock.now())
+
+    def absorb(self, world: World, fact: Fact) -> World:
+        return replace(absorb(world, fact, self.clock.now()), notes=())
+
+    def refusal(self, world: World, command: Command) -> str | None:
+        return refusal(world, command)
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:
+        """New journal entries as they are stored; None: the reader was too slow and is cut off."""
+        queue: asyncio.Queue[Entry | None] = asyncio.Queue(BACKLOG + 1)
+        self._subscribers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._subscribers.discard(queue)
+
+    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait for a world that satisfies the predicate; False after ``timeout`` seconds."""
+        if predicate(self.world):
+            return True
+        reached: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiters[reached] = predicate
+        try:
+            return await asyncio.wait_for(reached, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            del self._waiters[reached]
+
+    def _step(self, batch: list[tuple[Fact, asyncio.Future[None] | None]]) -> None:
+        before, now = self.world, self.clock.now()
+        world = before
+        for fact, _ in batch:
+            world = absorb(world, fact, now)
+        self.plan = plan(world, now)
+        for action in self.plan.actions:
+            world = begin(world, action, now)
+        saved = self._persister.save(world)
+        for note in world.notes:
+            log.info("%s: %s", note.instance or note.workload or note.why.code, note.why.words)
+        self.world = world = replace(world, notes=()) if world.notes else world
+        for action in self.plan.actions:
+            self._spawn(self._act(action, saved))
+        for _, done in batch:
+            if done is not None:
+                self._spawn(_settle(done, saved))
+        self._watches.sync(world)
+        self._wake(now)
+        self._tell_waiters()
+        self.steps += 1
+        self.on_step()
+
+    async def _act(self, action: Action, saved: asyncio.Future[None] | None) -> None:
+        if saved is not None:
+            try:
+                await asyncio.shield(saved)
+            except StoreError as error:
+                if isinstance(action, NEEDS_RECORD):
+                    self.put(Failed(action=action, kind="store", words=str(error)))
+                    return
+        assert self._executor is not None
+        self.put(await self._executor.run(action))
+
+    def _wake(self, now: float) -> None:
+        """One timer: the earliest moment at which something changes without a fact."""
+        wait = HEARTBEAT
+        if self.plan.wake_at is not None:
+            wait = min(wait, max(0.0, self.plan.wake_at - now))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(wait + 0.001, self.put, Tick())
+
+    def _tell_waiters(self) -> None:
+        for reached, predicate in self._waiters.items():
+            if not reached.done() and predicate(self.world):
+                reached.set_result(True)
+
+    def _publish(self, entries: tuple[Entry, ...]) -> None:
+        for queue in list(self._subscribers):
+            for entry in entries:
+                if queue.qsize() >= BACKLOG:
+                    queue.put_nowait(None)
+                    self._subscribers.discard(queue)
+                    break
+                queue.put_nowait(entry)
+
+    def _store_works(self, working: bool, words: str) -> None:
+        self.put(StoreSeen(working=working, words=words))
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _settle(done: asyncio.Future[None], saved: asyncio.Future[None] | None) -> None:
+    """Tell the one who waits for a fact that it is on disk, or why it is not."""
+    try:
+        if saved is not None:
+            await asyncio.shield(saved)
+    except StoreError as error:
+        if not done.done():
+            done.set_exception(error)
+        return
+    with contextlib.suppress(asyncio.InvalidStateError):
+        done.set_result(None)
