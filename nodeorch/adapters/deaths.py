@@ -23,7 +23,7 @@ class _Watch(Struct):
     """A pidfd; -1: dead and told, or not watchable."""
 
 
-class Deaths:
+class PidfdDeaths:
     """Lives in one event loop.
 
     ``oom_kills`` counts a container's OOM kills, by its id; ``belongs`` tells whether

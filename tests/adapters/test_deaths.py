@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nodeorch.adapters.deaths import Deaths
+from nodeorch.adapters.deaths import PidfdDeaths
 from nodeorch.model.facts import Died, Fact
 from tests.lab import async_wait_for
 
@@ -33,7 +33,7 @@ def dead_pid() -> int:
 class Seen:
     def __init__(self, belongs: bool = True) -> None:
         self.facts: list[Fact] = []
-        self.deaths = Deaths(self.facts.append, {"c1": 3}.get, lambda pid, container: belongs)
+        self.deaths = PidfdDeaths(self.facts.append, {"c1": 3}.get, lambda pid, container: belongs)
 
 
 async def test_a_death_is_told_with_its_oom_kills(sleeper: subprocess.Popen[bytes]) -> None:

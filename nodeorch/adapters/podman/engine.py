@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from nodeorch.adapters.podman import host, images, limits, replies, streams, verify
-from nodeorch.adapters.podman.client import Client
+from nodeorch.adapters.podman.client import Client, Reply
 from nodeorch.adapters.podman.create import Host, ImageConfig, specification
 from nodeorch.model.workload import Pull, Resources, Workload
 from nodeorch.model.world import Container
@@ -26,6 +27,7 @@ SLOW = 60.0
 NOTICE = 2.0
 """How long Podman may take to see that a process which the kernel knows dead is dead."""
 FIRST_PAUSE, LAST_PAUSE = 0.002, 0.05
+GARBAGE = 2 << 20
 MADE_FOR = "nodeorch.made-for"
 """Label of networks and volumes that were made for a workload: its name."""
 
@@ -146,7 +148,7 @@ class PodmanEngine:
         end, pause = time.monotonic() + NOTICE, FIRST_PAUSE
         path = f"containers/{container_id}/start"
         while True:
-            reply = await self._client.call("POST", path, timeout=SLOW, urgent=urgent)
+            reply = await self._begin(path, urgent)
             container = await self.inspect(container_id)
             if reply.status != 304 or _lives(container.pid, container_id):
                 return container
@@ -158,6 +160,25 @@ class PodmanEngine:
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE)
+
+    async def _begin(self, path: str, urgent: bool) -> Reply:
+        """POST start, around a leak of Podman 4.
+
+        When a start fails, its service keeps the sockets that hold the published ports
+        until it next collects garbage, minutes later: nobody can have these ports. A
+        large body makes it collect at once.
+        """
+        try:
+            return await self._client.call("POST", path, timeout=SLOW, urgent=urgent)
+        except EngineError as error:
+            leaky = self._client.version.startswith("4.")
+            if not leaky or "address already in use" not in error.words:
+                raise
+        with contextlib.suppress(EngineError):  # it is refused: it names no image
+            body = {"comment": " " * GARBAGE}
+            await self._client.call("POST", "containers/create", body=body, timeout=QUICK)
+        await asyncio.sleep(LAST_PAUSE)
+        return await self._client.call("POST", path, timeout=SLOW, urgent=urgent)
 
     async def kill(self, container_id: str, signal: str) -> None:
         """A container that does not run is fine."""
@@ -212,5 +233,5 @@ class PodmanEngine:
     async def exec(
         self, container_id: str, command: Sequence[str], timeout: float
     ) -> tuple[int, str]:
-        """A command that is late is killed: EngineError timeout."""
+        """A command that is late is killed, and its code is 124; missing 127, not runnable 126."""
         return await streams.run(self._client, container_id, command, timeout)

@@ -135,6 +135,8 @@ class EngineEvent(_Pascal):
 
 
 class ExecState(_Pascal):
+    can_remove: bool = False
+    """True once it has been started."""
     exit_code: int = 0
     pid: int = 0
     running: bool = False

@@ -27,8 +27,12 @@ HEADER = 8
 OUTPUT = 4096
 """Bytes of a command's output that are kept."""
 STDERR = 2
+LATE = 124
+"""Exit code of a command that did not end in time, as of timeout(1)."""
 SLACK = 2.0
-"""Seconds that asking for the result of a command may take on top of its timeout."""
+"""Seconds that the engine may take to begin a command, and to tell its result."""
+LEAST = 0.1
+"""Seconds that a command gets, however late it began."""
 
 
 async def events(client: Client) -> AsyncIterator[str]:
@@ -76,13 +80,13 @@ async def logs(
 async def run(
     client: Client, container_id: str, command: Sequence[str], timeout: float
 ) -> tuple[int, str]:
-    """(exit code, first 4 KiB of output). A command that is late is killed: EngineError timeout."""
+    """(exit code, first 4 KiB of output). A command that is late is killed: its code is 124."""
     body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
-    begun = time.monotonic()
     path = f"containers/{container_id}/exec"
-    reply = await client.call("POST", path, body=body, timeout=timeout)
+    begun = time.monotonic()
+    reply = await client.call("POST", path, body=body, timeout=timeout + SLACK)
     session = msgspec.json.decode(reply.body, type=replies.Created).id
-    left = max(timeout - (time.monotonic() - begun), 0.01)
+    left = max(timeout - (time.monotonic() - begun), LEAST)
     output = bytearray()
     try:
         async with client.stream(
@@ -91,37 +95,39 @@ async def run(
             async for _, data in _frames(answer.content):
                 output += data[: OUTPUT - len(output)]
     except EngineError as error:
-        if error.kind == "timeout":
-            await _kill(client, session, container_id)
-            words = f"{command[0]} did not end within {timeout:g} s"
-            raise EngineError("timeout", words) from None
-        raise
+        # An engine that hangs does not answer this either: then it says so.
+        if error.kind != "timeout" or not await _kill(client, session, container_id):
+            raise
+        return LATE, output.decode(errors="replace")
     except asyncio.CancelledError:
-        await asyncio.shield(_kill(client, session, container_id))
+        with contextlib.suppress(EngineError):
+            await asyncio.shield(_kill(client, session, container_id))
         raise
-    state = await _state(client, session)
-    return state.exit_code, output.decode(errors="replace")
+    return (await _ended(client, session)).exit_code, output.decode(errors="replace")
 
 
 async def _state(client: Client, session: str) -> replies.ExecState:
+    reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
+    return msgspec.json.decode(reply.body, type=replies.ExecState)
+
+
+async def _ended(client: Client, session: str) -> replies.ExecState:
     """Podman may need a moment to note the end of a command whose output has ended."""
     end = time.monotonic() + SLACK
     while True:
-        reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
-        state = msgspec.json.decode(reply.body, type=replies.ExecState)
+        state = await _state(client, session)
         if not state.running or time.monotonic() > end:
             return state
         await asyncio.sleep(0.01)
 
 
-async def _kill(client: Client, session: str, container_id: str) -> None:
-    """Podman cannot end a command: kill its process, once its cgroup proves that it is ours."""
-    with contextlib.suppress(EngineError, OSError):
-        reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
-        state = msgspec.json.decode(reply.body, type=replies.ExecState)
-        if not state.running or state.pid <= 0:
-            return
-        _kill_process(state.pid, container_id)
+async def _kill(client: Client, session: str, container_id: str) -> bool:
+    """Was it begun? Podman cannot end a command: kill its process, if its cgroup is ours."""
+    state = await _state(client, session)
+    if state.running and state.pid > 0:
+        with contextlib.suppress(OSError):
+            _kill_process(state.pid, container_id)
+    return state.running or state.can_remove
 
 
 def _kill_process(pid: int, container_id: str) -> None:
