@@ -24,8 +24,8 @@ def wait_for(cond: Callable[[], T], deadline: float = 10.0, what: str = "") -> T
 
 
 async def async_wait_for(
-    cond: Callable[[], T | Awaitable[T]], deadline: float = 10.0, what: str = ""
-) -> T:
+    cond: Callable[[], object | Awaitable[object]], deadline: float = 10.0, what: str = ""
+) -> None:
     """The same inside a loop; ``cond`` may be a coroutine function."""
     end = time.monotonic() + deadline
     while True:
@@ -33,7 +33,7 @@ async def async_wait_for(
         if isinstance(value, Awaitable):
             value = await value
         if value:
-            return value
+            return
         if time.monotonic() > end:
             raise AssertionError(f"not so within {deadline} s: {what or cond}; last: {value!r}")
         await asyncio.sleep(PAUSE)

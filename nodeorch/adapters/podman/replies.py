@@ -127,6 +127,7 @@ class Created(_Pascal):
 
 class _Actor(_Pascal):
     id: str = field(name="ID", default="")
+    attributes: dict[str, str] = {}
 
 
 class EngineEvent(_Pascal):

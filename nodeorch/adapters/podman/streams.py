@@ -40,7 +40,8 @@ async def events(client: Client) -> AsyncIterator[str]:
 
     Then ids of containers, until Podman ends it: EngineError unreachable.
     """
-    filters = msgspec.json.encode({"type": ["container"], "label": [LABEL]}).decode()
+    # Podman 4 filters events by label and value only, not by label alone.
+    filters = msgspec.json.encode({"type": ["container"]}).decode()
     params = {"stream": "true", "filters": filters}
     async with client.stream("GET", "events", params=params) as answer:
         yield ""
@@ -48,7 +49,7 @@ async def events(client: Client) -> AsyncIterator[str]:
             if not line.strip():
                 continue
             event = msgspec.json.decode(line, type=replies.EngineEvent)
-            if event.actor.id and event.action not in DULL:
+            if LABEL in event.actor.attributes and event.action not in DULL:
                 yield event.actor.id
     raise EngineError("unreachable", f"Podman at {client.socket} ended the stream of events")
 
