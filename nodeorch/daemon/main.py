@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from nodeorch import __version__
@@ -37,6 +38,7 @@ from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.edit import say
+from nodeorch.model.facts import Fact
 from nodeorch.model.world import Code, Node, World
 from nodeorch.ports import StoreError
 from nodeorch.spec.settings import Settings
@@ -135,8 +137,8 @@ class _Daemon:
         await engine.close()
         await store.close()
 
-    def _put(self, fact: object) -> None:
-        self.supervisor.put(fact)  # type: ignore[arg-type]
+    def _put(self, fact: Fact) -> None:
+        self.supervisor.put(fact)
 
     def _signals(self, front: Front) -> None:
         loop = asyncio.get_running_loop()
@@ -144,7 +146,7 @@ class _Daemon:
             loop.add_signal_handler(number, self.stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reloader(front))
 
-    def _reloader(self, front: Front):  # type: ignore[no-untyped-def]
+    def _reloader(self, front: Front) -> Callable[[], None]:
         tasks: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
@@ -154,7 +156,7 @@ class _Daemon:
 
         return reload
 
-    def _feed_watchdog(self):  # type: ignore[no-untyped-def]
+    def _feed_watchdog(self) -> Callable[[], None]:
         """Fed by the loop's own steps: a loop that hangs feeds nothing."""
         interval = self.systemd.watchdog_interval
         last = 0.0
@@ -203,10 +205,10 @@ def _looked(world: World) -> bool:
     return world.engine.listed_at is not None or bool(world.engine.since)
 
 
-async def _quietly(reload: object) -> None:
+async def _quietly(reload: Awaitable[None]) -> None:
     """The database that takes no writes is reported elsewhere."""
     try:
-        await reload  # type: ignore[misc]
+        await reload
     except StoreError as error:
         log.error("%s", error)
 
@@ -219,3 +221,7 @@ async def _first_of(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
     for task in done:
         if task is not waiting:
             task.result()
+
+
+if __name__ == "__main__":
+    main()

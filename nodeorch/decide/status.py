@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -19,11 +20,14 @@ from nodeorch.model.world import Code, Instance, State, WorkloadState, World
 from nodeorch.ports import ProbeResult
 
 
-class Sample(Struct, frozen=True):
-    """A running instance's use of the host."""
+class Sample(Protocol):
+    """A running instance's use of the host: bytes, and percent of one CPU."""
 
-    memory: int | None = None
-    cpu_percent: float | None = None
+    @property
+    def memory(self) -> int | None: ...
+
+    @property
+    def cpu_percent(self) -> float | None: ...
 
 
 class Surroundings(Struct, frozen=True):
