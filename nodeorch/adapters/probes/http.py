@@ -185,8 +185,8 @@ class Answer:
         if self.outcome is not None or not self._status:
             return
         body = self._body
-        if body is None:  # the head never ended
-            body, self._searched = self._pending, 0
+        if body is None:  # the head never ended, or its lines do as scripts write them
+            body, self._searched = self._pending.partition(b"\n\n")[2], 0
         final = final or self.whole
         if not self._accepted():
             if final or len(body) >= 4 * EXCERPT:
