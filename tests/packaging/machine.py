@@ -88,16 +88,23 @@ class Machine:
             journal = self.run("journalctl", "--no-pager", "-n", "60", "-u", "nodeorch*")
             raise AssertionError(f"{error}\n{self.status()}\n{journal}") from None
 
-    def first_processes(self) -> dict[str, tuple[int, str]]:
-        """workload → (pid, when it started), of its only instance."""
-        return {
-            name: (shown["instances"][0]["pid"], shown["instances"][0]["started_at"])
-            for name, shown in self.status().items()
-        }
+    def first_processes(self) -> dict[str, tuple[str, int, str]]:
+        """workload → (container, pid, the kernel's start time), of its only instance."""
+        found = {}
+        for name, shown in self.status().items():
+            container, pid = (shown["instances"][0][key] for key in ("container_id", "pid"))
+            started = self.run("cut", "--delimiter= ", "--fields=22", f"/proc/{pid}/stat")
+            found[name] = (container, pid, started)
+        return found
 
     def shut_down(self) -> None:
         """As a host is: systemd stops its units in order. Returns when it is off."""
         self._lab.podman("stop", "--time=60", self.name, timeout=90.0)
+
+    def power_on(self) -> None:
+        """With the disks as they were when it was shut down."""
+        self._lab.podman("start", self.name)
+        wait_for(self._is_up, 60.0, "systemd is up again")
 
     def remove(self) -> None:
         self._lab.podman("rm", "--force", "--time=0", self.name, check=False)

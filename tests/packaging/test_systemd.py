@@ -79,9 +79,9 @@ def main_pid(machine: Machine) -> str:
 def test_the_daemon_comes_and_goes_and_the_host_shuts_down(machine: Machine) -> None:
     """One machine for the whole life, because booting is what takes the time."""
     before = machine.first_processes()
-    assert machine.run("stat", "-c", "%U:%G %a", "/run/nodeorch/nodeorch.sock") == (
-        "root:nodeorch-viewer 660"
-    )
+    stat = ("stat", "-c", "%U:%G %a", "/run/nodeorch/nodeorch.sock")
+    assert machine.run(*stat) == "root:root 660"
+    machine.write("/etc/nodeorch/nodeorch.toml", '[api]\ngroup = "nodeorch-viewer"\n')
     for command in (
         ["systemctl", "restart", "nodeorchd"],
         ["systemctl", "reload", "nodeorchd"],
@@ -94,8 +94,11 @@ def test_the_daemon_comes_and_goes_and_the_host_shuts_down(machine: Machine) -> 
             wait_for(lambda old=pid: main_pid(machine) not in (old, "0"), 20.0, "a new daemon")
         machine.until(running, f"both run after {command}")
         assert machine.first_processes() == before, command
+    assert machine.run(*stat) == "root:nodeorch-viewer 660"
     stop = "systemctl stop nodeorch-shutdown || echo no"
     assert machine.run("sh", "-c", stop) == "no"
     assert not (machine.shared / "order").exists()
     machine.shut_down()
     assert (machine.shared / "order").read_text().split() == ["web", "db"]
+    machine.power_on()
+    machine.until(running, "both run after the next boot")
