@@ -37,7 +37,8 @@ async def apply(call: Call) -> StreamResponse:
     """All files or none. 422 lists every problem of every file."""
     body = await call.body(Body)
     texts = {
-        _stem(call, name): text.encode("utf-8", "replace") for name, text in body.files.items()
+        _stem(call, name): text.encode("utf-8", "surrogatepass")
+        for name, text in body.files.items()
     }
     if not texts:
         raise call.bad("there are no files in it", 'send {"files": {"NAME.toml": "text"}}')

@@ -49,7 +49,7 @@ def authorize(peer: Peer, route: Route) -> Denied | None:
         return None
     need = route.role.name.lower()
     return Denied(
-        f"cannot {route.does}: uid {peer.uid} is not permitted ({need} is needed); "
+        f"uid {peer.uid} is not permitted, {need} is needed; "
         "be root or a member of the socket's group"
     )
 

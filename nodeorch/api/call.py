@@ -57,6 +57,11 @@ class Call:
         """Held while the workloads directory is edited."""
 
     @property
+    def does(self) -> str:
+        """For messages: "cannot <does>: …"."""
+        return self.route.does.format(name=self.params.get("name", "")[:80])
+
+    @property
     def name(self) -> str:
         """The workload in the path; its form is checked."""
         return self.params["name"]
@@ -64,7 +69,7 @@ class Call:
     def known(self) -> str:
         """The workload in the path, which must exist."""
         if self.name not in self.supervisor.world.workloads:
-            raise unknown(self.route.does, self.name)
+            raise unknown(self.does, self.name)
         return self.name
 
     def query(self, key: str) -> str | None:
@@ -100,7 +105,7 @@ class Call:
         return self.flag("dry_run")
 
     def bad(self, why: str, advice: str) -> Problem:
-        return Problem(400, f"cannot {self.route.does}: {why}; {advice}", "BadRequest")
+        return Problem(400, f"cannot {self.does}: {why}; {advice}", "BadRequest")
 
     async def by(self) -> str:
         """The peer, for the journal."""
@@ -116,7 +121,7 @@ class Call:
 
     async def _read(self, limit: int) -> bytes:
         too_big = Problem(
-            413, f"cannot {self.route.does}: the body is over {limit // 1024} KiB", "TooBig"
+            413, f"cannot {self.does}: the body is over {limit // 1024} KiB", "TooBig"
         )
         if (self.request.content_length or 0) > limit:
             raise too_big
@@ -128,7 +133,7 @@ class Call:
                     if len(data) > limit:
                         raise too_big
         except TimeoutError as error:
-            words = f"cannot {self.route.does}: the body did not arrive in {BODY_TIMEOUT:g} s"
+            words = f"cannot {self.does}: the body did not arrive in {BODY_TIMEOUT:g} s"
             raise Problem(408, words, "Timeout") from error
         return bytes(data)
 

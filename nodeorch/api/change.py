@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Callable
 from pathlib import Path
@@ -47,18 +48,19 @@ async def edit(
         rejected = call.supervisor.world.rejected
         problems = [rejected[name] for name in changed if name in rejected]
         if problems:
-            words = f"cannot {call.route.does}: the daemon rejected it; nothing was changed"
+            words = f"cannot {call.does}: the daemon rejected it; nothing was changed"
             raise Problem(422, words, "Invalid", problems)
     except (Problem, StoreError, CommandRefused):
         await asyncio.to_thread(work.undo)
-        await call.supervisor.reload()
+        with contextlib.suppress(StoreError):
+            await call.supervisor.reload()
         raise
     await asyncio.to_thread(work.keep)
 
 
 def file_problem(call: Call, error: OSError) -> Problem:
     where = error.filename or directory(call)
-    words = f"cannot {call.route.does}: {where}: {error.strerror}; nothing was changed"
+    words = f"cannot {call.does}: {where}: {error.strerror}; nothing was changed"
     return Problem(507 if error.errno in NO_ROOM else 500, words, "FileFailed")
 
 

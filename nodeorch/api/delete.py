@@ -16,7 +16,7 @@ async def delete(call: Call) -> StreamResponse:
     async with call.edit_lock:
         world = call.supervisor.world
         if name not in world.workloads and not (directory(call) / f"{name}.toml").exists():
-            raise unknown(call.route.does, name)
+            raise unknown(call.does, name)
         rest = await declared(call)
         rest.pop(name, None)
         rejected = {k: v for k, v in world.rejected.items() if k not in (name, "")}

@@ -32,17 +32,9 @@ class Dispatcher:
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         try:
             call = self._admit(request)
-            if call.route.mutation:
-                return await self._to_the_end(call)
-            return await call.route.handler(call)
+            return await (self._to_the_end(call) if call.route.mutation else _run(call))
         except Problem as problem:
             return answer(problem.view, problem.status)
-        except ConnectionError:
-            raise  # the peer hung up in the middle of a stream
-        except Exception:
-            log.exception("cannot answer %s %s", request.method, request.path)
-            words = "cannot answer: an error inside nodeorchd; see its log"
-            return answer(Problem(500, words, "Internal").view, 500)
 
     async def drain(self, seconds: float) -> None:
         """Let mutations that are under way finish, for so long at most."""
@@ -52,8 +44,13 @@ class Dispatcher:
     async def _to_the_end(self, call: Call) -> StreamResponse:
         task = asyncio.create_task(_run(call))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[StreamResponse]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # the peer may have hung up: nobody else asks for it
 
     def _admit(self, request: BaseRequest) -> Call:
         route, params = _route(request)
@@ -61,25 +58,31 @@ class Dispatcher:
         if transport is None:
             raise ConnectionResetError("the peer hung up")
         peer = identify(transport.get_extra_info("socket"), self._socket_gid)
+        call = Call(self._supervisor, request, route, params, peer, self._edit_lock)
         denied = authorize(peer, route)
         if denied is not None:
-            raise Problem(403, denied.words, "Denied")
-        call = Call(self._supervisor, request, route, params, peer, self._edit_lock)
+            raise Problem(403, f"cannot {call.does}: {denied.words}", "Denied")
         _check(call)
         return call
 
 
 async def _run(call: Call) -> StreamResponse:
-    """A mutation. Its own try: an error must not get lost when the peer has hung up."""
+    """The handler; whatever goes wrong in it comes out as a Problem."""
     try:
         return await call.route.handler(call)
+    except (Problem, ConnectionError):
+        raise  # ConnectionError: the peer hung up in the middle of a stream
     except CommandRefused as error:
         raise Problem(409, str(error), "Refused") from error
     except StoreError as error:
-        words = f"cannot {call.route.does}: the state cannot be saved ({error}); free the disk"
+        words = f"cannot {call.does}: the database does not work ({error}); free or repair the disk"
         raise Problem(503, words, "StoreFailed") from error
     except EngineError as error:
-        raise Problem(502, f"cannot {call.route.does}: {error.words}", "EngineFailed") from error
+        raise Problem(502, f"cannot {call.does}: {error.words}", "EngineFailed") from error
+    except Exception as error:
+        log.exception("cannot %s", call.does)
+        words = f"cannot {call.does}: an error inside nodeorchd; see its log"
+        raise Problem(500, words, "Internal") from error
 
 
 def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
@@ -95,9 +98,7 @@ def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
 
 def _check(call: Call) -> None:
     if "Content-Encoding" in call.request.headers:
-        raise Problem(
-            415, f"cannot {call.route.does}: the body is encoded; send it as it is", "Encoded"
-        )
+        raise Problem(415, f"cannot {call.does}: the body is encoded; send it as it is", "Encoded")
     for key, values in call.request.query.items():
         if key not in call.route.query:
             raise call.bad(f'"{key}" is not a parameter of it', _known(call.route))

@@ -30,7 +30,7 @@ def event_view(entry: Entry) -> EventView:
 async def show(call: Call) -> StreamResponse:
     workload = call.query("workload")
     if workload is not None and not is_name(workload):
-        raise unknown(call.route.does, workload[:80])
+        raise unknown(call.does, workload[:80])
     lines = Lines(call)
     if not call.flag("follow"):
         entries = await _backlog(call, workload)

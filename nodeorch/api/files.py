@@ -35,6 +35,8 @@ class Edit:
         except OSError:
             for name in files:
                 self._new(name).unlink(missing_ok=True)
+                if name not in self._replaced:
+                    self._old(name).unlink(missing_ok=True)
             self.undo()
             raise
 

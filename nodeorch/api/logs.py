@@ -18,8 +18,8 @@ QUEUE = 256
 PAUSE = 0.2
 """Seconds before an ended log of a running instance is asked for again."""
 
-RECHECK = 1.0
-"""Seconds between looks for instances whose log ended though the world did not change."""
+RECHECK = 30.0
+"""Seconds between two looks for new instances, were a change of the world ever missed."""
 
 Targets = dict[str, str]
 """container id → instance."""
@@ -162,18 +162,23 @@ class _Follower:
         self._readers[target[0]] = asyncio.create_task(self._follow(target, again=again))
 
     async def _follow(self, target: tuple[str, str], *, again: bool) -> None:
-        container_id = target[0]
-        last = self._last.get(container_id)
-        tail = None if again else self._tail
-        since = last.at if last else self._began if again else self._since
-        fresh = _after(last)
-        async for line in _read(self._call, target, tail, since, follow=True):
-            if fresh(line):
-                self._last[container_id] = line
-                await self._queue.put(line)
-        await asyncio.sleep(PAUSE)
-        # Gone from the table, it is followed again as soon as it runs.
-        self._readers.pop(container_id, None)
+        """Until it does not run any more; a log may end before that, and go on."""
+        container_id, instance = target
+        while True:
+            last = self._last.get(container_id)
+            tail = None if again else self._tail
+            since = last.at if last else self._began if again else self._since
+            fresh = _after(last)
+            async for line in _read(self._call, target, tail, since, follow=True):
+                if fresh(line):
+                    self._last[container_id] = line
+                    await self._queue.put(line)
+            await asyncio.sleep(PAUSE)
+            world = self._call.supervisor.world
+            if container_id not in _targets(world, self._call.name, instance, running=True):
+                break
+            again = True
+        del self._readers[container_id]
 
 
 def _after(last: LogLine | None) -> Callable[[LogLine], bool]:

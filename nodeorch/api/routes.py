@@ -22,7 +22,7 @@ class Route(NamedTuple):
     path: str
     role: Role
     does: str
-    """For messages: "cannot <does>: …"."""
+    """For messages: "cannot <does>: …", with {name} for the workload."""
     handler: Handler
     query: frozenset[str] = frozenset()
     """The query parameters that it knows; others are refused."""
@@ -54,20 +54,20 @@ ROUTES: tuple[Route, ...] = (
     _read("/v1/status", "show the status", workloads.status, "name"),
     _read("/v1/plan", "show the plan", plan.show),
     _read("/v1/events", "show events", events.show, "after", "workload", "last", "follow"),
-    _read("/v1/workloads/{name}/why", "explain it", workloads.why, "last"),
-    _read("/v1/workloads/{name}/history", "show its history", workloads.history),
+    _read("/v1/workloads/{name}/why", "explain {name}", workloads.why, "last"),
+    _read("/v1/workloads/{name}/history", "show the history of {name}", workloads.history),
     _read(
-        "/v1/workloads/{name}/logs", "show its logs", logs.show,
+        "/v1/workloads/{name}/logs", "show the logs of {name}", logs.show,
         "follow", "tail", "since", "instance",
     ),
-    _read("/v1/workloads/{name}/wait", "wait", wait.wait, "for", "timeout"),
+    _read("/v1/workloads/{name}/wait", "wait for {name}", wait.wait, "for", "timeout"),
     _write("POST", "/v1/apply", "apply", apply.apply, role=Role.ADMIN, max_body=APPLY),
-    _write("DELETE", "/v1/workloads/{name}", "delete it", delete.delete, role=Role.ADMIN),
-    _write("POST", "/v1/workloads/{name}/restart", "restart it", operate.restart),
-    _write("POST", "/v1/workloads/{name}/stop", "stop it", operate.stop),
-    _write("POST", "/v1/workloads/{name}/start", "start it", operate.start),
-    _write("POST", "/v1/workloads/{name}/scale", "scale it", operate.scale),
-    _write("POST", "/v1/workloads/{name}/rollback", "roll it back", operate.rollback),
+    _write("DELETE", "/v1/workloads/{name}", "delete {name}", delete.delete, role=Role.ADMIN),
+    _write("POST", "/v1/workloads/{name}/restart", "restart {name}", operate.restart),
+    _write("POST", "/v1/workloads/{name}/stop", "stop {name}", operate.stop),
+    _write("POST", "/v1/workloads/{name}/start", "start {name}", operate.start),
+    _write("POST", "/v1/workloads/{name}/scale", "scale {name}", operate.scale),
+    _write("POST", "/v1/workloads/{name}/rollback", "roll {name} back", operate.rollback),
     _write("POST", "/v1/confirm", "confirm", operate.confirm, role=Role.ADMIN),
     _write("POST", "/v1/shutdown", "shut down", operate.shutdown, "timeout", role=Role.ADMIN),
 )  # fmt: skip

@@ -39,6 +39,8 @@ DRAIN = 5.0
 """Seconds for mutations under way to end, at close."""
 
 LEAST_CONNECTIONS = 64
+LONGEST_PATH = 107
+"""Bytes, of a unix socket's name; unix(7)."""
 
 
 async def serve(
@@ -168,6 +170,8 @@ class _Connection(RequestHandler):
 
 def _bind(path: Path, group: str | None) -> tuple[socket.socket, int]:
     """A socket that appears under its name with its mode and group already set; the group's id."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise OSError(f"cannot listen on {path}: it is over {LONGEST_PATH} bytes; choose another")
     _refuse_unless_stale(path)
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.sock")

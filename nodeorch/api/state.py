@@ -57,7 +57,7 @@ class Supervisor(Protocol):
 
     def subscribe(self) -> Subscription: ...
 
-    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:  # noqa: ASYNC109
+    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:
         """Wait for a world that satisfies it, ``timeout`` seconds at most; whether it came."""
 
     def status(self, name: str | None = None) -> list[WorkloadView]:

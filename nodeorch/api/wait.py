@@ -22,7 +22,7 @@ async def wait(call: Call) -> StreamResponse:
         raise call.bad(f'for is "{goal}"', f"write one of {', '.join(GOALS)}")
     name, supervisor = call.name, call.supervisor
     if goal == "stopped" and name not in supervisor.world.workloads:
-        raise unknown(call.route.does, name)
+        raise unknown(call.does, name)
     timeout = call.number("timeout", LONGEST)
     timeout = TIMEOUT if timeout is None else timeout
     if not await supervisor.until(lambda world: _reached(call, goal, world), timeout):

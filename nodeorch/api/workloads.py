@@ -19,7 +19,7 @@ async def status(call: Call) -> StreamResponse:
         return raw(call.supervisor.status_json())
     views = call.supervisor.status(name) if is_name(name) else []
     if not views:
-        raise unknown(call.route.does, name[:80])
+        raise unknown(call.does, name[:80])
     return answer(views)
 
 
@@ -29,7 +29,7 @@ async def why(call: Call) -> StreamResponse:
     entries = await call.supervisor.store.entries(workload=call.name, last=last)
     views = call.supervisor.status(call.name)
     if not views and not entries:
-        raise unknown(call.route.does, call.name)
+        raise unknown(call.does, call.name)
     return answer(
         WhyView(
             workload=views[0] if views else None,
@@ -43,7 +43,7 @@ async def history(call: Call) -> StreamResponse:
     versions = await call.supervisor.store.versions(call.name)
     state = call.supervisor.world.workloads.get(call.name)
     if state is None and not versions:
-        raise unknown(call.route.does, call.name)
+        raise unknown(call.does, call.name)
     record = state.record if state else None
     older: list[Workload | None] = [version.workload for _, version in versions[1:]]
     older.append(None)

@@ -22,9 +22,10 @@ def command(
     wait: bool,
     timeout: float,
 ) -> None:
-    """Declare workloads: check the files, put them into the daemon's directory, act.
+    """Declare workloads from spec files.
 
-    All of them or, when one has a problem, none.
+    They are checked and put into the daemon's directory: all of them or, when one has a
+    problem, none.
     """
     from nodeorch.cli import render
     from nodeorch.cli.sources import gather

@@ -12,7 +12,7 @@ from nodeorch.cli.session import Session, pass_session
 @dry_run
 @pass_session
 def command(session: Session, dry_run: bool) -> None:
-    """Carry out the deletion that is held because it is of very many workloads."""
+    """Carry out a deletion of many workloads that is held."""
     from nodeorch.cli import render
 
     view = session.client.post("/v1/confirm", None, {"dry_run": dry_run})

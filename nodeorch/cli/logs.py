@@ -36,4 +36,4 @@ def command(
             session.print_line(line)
             continue
         who = f"{line['instance']} | " if several or line["stream"] == "error" else ""
-        render.say(render.clean(who) + render.log_text(line["text"]))
+        render.say(render.clean(who) + render.log_text(line["text"]), now=True)

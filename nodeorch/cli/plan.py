@@ -14,7 +14,7 @@ from nodeorch.cli.session import Session, pass_session
 @pass_session
 @click.pass_context
 def command(context: click.Context, session: Session, paths: tuple[str, ...], force: bool) -> None:
-    """Show what is done next and what waits; or what applying FILE would change.
+    """Show what comes next, or what applying a file would change.
 
     Exits 0 when there is nothing to do, 2 when there is something.
     """

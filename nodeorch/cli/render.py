@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -50,12 +51,13 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def say(text: str = "") -> None:
-    click.echo(text, color=True)  # we have decided about colour ourselves
+def say(text: str = "", *, now: bool = False) -> None:
+    """``now``: somebody may be following; else it is written when there is much, or at the end."""
+    print(text, flush=now)
 
 
 def paint(text: str, colour: str | None) -> str:
-    if colour is None or "NO_COLOR" in os.environ or not sys.stdout.isatty():
+    if colour is None or os.environ.get("NO_COLOR") or not sys.stdout.isatty():
         return text
     return click.style(text, fg=colour)
 
@@ -94,7 +96,7 @@ def span(seconds: float) -> str:
 
 
 def age(at: str | None) -> str:
-    return "-" if not at else span((datetime.now().astimezone() - parsed(at)).total_seconds())
+    return "-" if not at else span(time.time() - parsed(at).timestamp())
 
 
 def parsed(at: str) -> datetime:
@@ -202,9 +204,6 @@ def _operator(view: View) -> str:
 
 
 def _instance_row(view: View) -> list[str]:
-    reason = view["reason"]
-    if view["next_try_in"] is not None:
-        reason = f"{reason}; next try in {span(view['next_try_in'])}"
     return [
         view["name"],
         view["state"],
@@ -216,7 +215,7 @@ def _instance_row(view: View) -> list[str]:
         percent(view["cpu_percent"]),
         view["address"] or "-",
         age(view["started_at"]) if view["pid"] else "-",
-        reason,
+        view["reason"],
     ]
 
 
@@ -241,7 +240,8 @@ def _probes(instances: Sequence[View]) -> None:
 
 def event(view: View, width: int = 14) -> None:
     who = view["instance"] or view["workload"] or "node"
-    say(f"{clock(view['at'])}  {clean(view['code']):<{width}} {clean(who)}: {clean(view['words'])}")
+    said = f"{clean(who)}: {clean(view['words'])}"
+    say(f"{clock(view['at'])}  {clean(view['code']):<{width}} {said}", now=True)
 
 
 def why(name: str, view: View) -> None:

@@ -23,7 +23,7 @@ def command(
     wait: bool,
     timeout: float,
 ) -> None:
-    """Go back to an earlier generation; the file stays, until it changes."""
+    """Go back to an earlier generation, until the file changes."""
     body = {"generation": generation}
     goal = "ready" if wait else None
     operate(session, name, "rollback", body, dry_run=dry_run, goal=goal, timeout=timeout)

@@ -26,11 +26,11 @@ class Session:
         return Client(self.socket)
 
     def print_json(self, view: Any) -> None:
-        click.echo(json.dumps(view, indent=2, ensure_ascii=True))
+        print(json.dumps(view, indent=2))
 
     def print_line(self, view: Any) -> None:
         """One of many: newline-delimited JSON."""
-        click.echo(json.dumps(view, ensure_ascii=True))
+        print(json.dumps(view), flush=True)
 
 
 pass_session = click.make_pass_decorator(Session)

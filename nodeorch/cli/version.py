@@ -11,7 +11,7 @@ from nodeorch.cli.session import Session, pass_session
 @click.command("version")
 @pass_session
 def command(session: Session) -> None:
-    """Show the version of this command and, when it can be reached, of the daemon."""
+    """Show the versions of this command and of the daemon."""
     from nodeorch.client.unix import ClientError
 
     view = {"client": __version__, "daemon": None, "api": None}

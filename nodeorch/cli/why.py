@@ -13,7 +13,7 @@ from nodeorch.cli.session import Session, pass_session
 @click.option("--last", type=click.IntRange(1, 10000), default=50, show_default=True)
 @pass_session
 def command(session: Session, name: str, last: int) -> None:
-    """Explain a workload: what was seen, decided and done, and what is not done yet."""
+    """Explain a workload: what was seen, decided and done."""
     view = session.client.get(f"/v1/workloads/{name}/why", {"last": last})
     if session.json:
         session.print_json(view)

@@ -1,0 +1,297 @@
+"""A stand-in for the daemon: the real core, an engine that obeys at a word, a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nodeorch.decide.absorb import absorb
+from nodeorch.decide.commands import refusal
+from nodeorch.decide.plan import plan
+from nodeorch.decide.results import begin
+from nodeorch.decide.status import Surroundings, workload_view
+from nodeorch.decide.template import diff
+from nodeorch.model import actions
+from nodeorch.model.actions import Action, Plan
+from nodeorch.model.facts import Command, Done, Fact, SpecsSeen
+from nodeorch.model.view import FieldChange, WorkloadView
+from nodeorch.model.workload import Workload
+from nodeorch.model.world import (
+    Code,
+    Container,
+    Engine,
+    Limits,
+    Node,
+    State,
+    Version,
+    Why,
+    World,
+)
+from nodeorch.ports import CommandRefused, EngineError, Entry, LogLine, StoreError
+from nodeorch.spec.load import load_text
+from nodeorch.spec.settings import PathSettings, Settings
+
+WALL = 1_700_000_000.0
+"""2023-11-14T22:13:20Z."""
+
+FOREVER = 1e12
+QUEUE = 16
+
+
+class Sample(Struct, frozen=True):
+    memory: int | None = None
+    cpu_percent: float | None = None
+
+
+class StandInClock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        return WALL + self.time
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self.journal: list[Entry] = []
+        self.kept: dict[str, list[tuple[float, Version]]] = {}
+        self.broken: str | None = None
+        self.before_reading: Callable[[], None] = lambda: None
+
+    async def entries(
+        self,
+        *,
+        after: int = 0,
+        workload: str | None = None,
+        instance: str | None = None,
+        last: int | None = None,
+    ) -> tuple[Entry, ...]:
+        self.before_reading()
+        found = [
+            e
+            for e in self.journal
+            if e.seq > after and workload in (None, e.workload) and instance in (None, e.instance)
+        ]
+        return tuple(found if last is None else found[len(found) - min(last, len(found)) :])
+
+    async def versions(self, workload: str) -> tuple[tuple[float, Version], ...]:
+        return tuple(self.kept.get(workload, ()))
+
+
+class ScriptedEngine:
+    """Its logs: lines by container id; a following reader gets what is added, until ``end``."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[LogLine]] = {}
+        self.ended: set[str] = set()
+        self.error: EngineError | None = None
+        self.asked: list[dict[str, Any]] = []
+
+    async def logs(
+        self, container_id: str, instance: str, *, follow: bool, tail: int | None, since: str | None
+    ) -> AsyncIterator[LogLine]:
+        self.asked.append({"id": container_id, "follow": follow, "tail": tail, "since": since})
+        if self.error is not None:
+            raise self.error
+        lines = self.lines.setdefault(container_id, [])
+        # Whole seconds, as Podman does.
+        found = [i for i, x in enumerate(lines) if since is None or x.at[:19] >= since[:19]]
+        at = found[0] if found else len(lines)
+        if tail is not None:
+            at = max(at, len(lines) - tail)
+        while True:
+            for line in lines[at:]:
+                yield line
+            at = len(lines)
+            if not follow or container_id in self.ended:
+                return
+            await asyncio.sleep(0.005)
+
+
+class StandIn:
+    def __init__(self, directory: Path) -> None:
+        self.settings = Settings(paths=PathSettings(workloads=str(directory)))
+        self.clock = StandInClock()
+        self.store = MemoryStore()
+        self.engine = ScriptedEngine()
+        self.plan = Plan()
+        self.samples: dict[str, Sample] = {}
+        self.probes: dict[Any, Any] = {}
+        self.reject: dict[str, str] = {}
+        self.stall: asyncio.Event | None = None
+        engine = Engine(answering=True, words="answering", listed_at=1.0, list_due=FOREVER)
+        self.world = World(node=Node(name="h1", memory=8 << 30), engine=engine)
+        self._changed = asyncio.Event()
+        self._subscribers: set[asyncio.Queue[Entry | None]] = set()
+        self._directory = directory
+        self._containers = 0
+
+    # what the API asks
+
+    def plan_for(self, world: World) -> Plan:
+        return plan(world, self.clock.now())
+
+    def absorb(self, world: World, fact: Fact) -> World:
+        return replace(absorb(world, fact, self.clock.now()), notes=())
+
+    def refusal(self, world: World, command: Command) -> str | None:
+        return refusal(world, command)
+
+    async def submit(self, fact: Fact) -> None:
+        if isinstance(fact, Command) and (words := refusal(self.world, fact)):
+            raise CommandRefused(words)
+        if self.stall is not None:
+            await self.stall.wait()
+        if self.store.broken is not None:
+            raise StoreError(self.store.broken)
+        self.take(fact)
+
+    async def reload(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> None:
+        workloads = {}
+        for path in self._directory.glob("[!.]*.toml"):
+            workload, problems = load_text(path.read_bytes(), str(path), stem=path.stem)
+            assert workload is not None, problems
+            workloads[path.stem] = workload
+        rejected = {k: v for k, v in self.reject.items() if k in workloads}
+        for name in rejected:
+            del workloads[name]
+        await self.submit(SpecsSeen(workloads, rejected, deleted=deleted, forced=forced))
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:
+        queue: asyncio.Queue[Entry | None] = asyncio.Queue(QUEUE + 1)
+        self._subscribers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._subscribers.discard(queue)
+
+    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not predicate(self.world):
+                    self._changed.clear()
+                    await self._changed.wait()
+                return True
+        return False
+
+    def status(self, name: str | None = None) -> list[WorkloadView]:
+        around = Surroundings(
+            now=self.clock.now(),
+            wall=self.clock.wall(),
+            samples=self.samples,
+            probes=self.probes,
+            holds={h.instance or h.workload: h for h in self.plan.holds},
+        )
+        return [
+            workload_view(self.world, state, around)
+            for key, state in sorted(self.world.workloads.items())
+            if name in (None, key)
+        ]
+
+    def status_json(self) -> bytes:
+        return msgspec.json.encode(self.status())
+
+    def why_now(self, name: str) -> list[str]:
+        return [h.why.words for h in self.plan.holds if h.workload == name]
+
+    def diff(self, before: Workload | None, after: Workload | None) -> list[FieldChange]:
+        return diff(before, after)
+
+    # what tests do
+
+    def take(self, fact: Fact) -> None:
+        self.put(absorb(self.world, fact, self.clock.now()))
+
+    def put(self, world: World) -> None:
+        """A new world: its notes go to the journal, its versions to the store."""
+        for note in world.notes:
+            self.note(note.why, note.workload, note.instance)
+        for name, state in world.workloads.items():
+            kept = self.store.kept.setdefault(name, [])
+            target = state.record.target
+            if target.generation not in [version.generation for _, version in kept]:
+                kept.insert(0, (self.clock.wall(), target))
+        self.world = replace(world, notes=())
+        self.plan = plan(self.world, self.clock.now())
+        self._changed.set()
+
+    def note(self, why: Why, workload: str = "", instance: str = "") -> None:
+        entry = Entry(
+            seq=len(self.store.journal) + 1,
+            wall=self.clock.wall(),
+            why=why,
+            workload=workload,
+            instance=instance,
+        )
+        self.store.journal.append(entry)
+        for queue in list(self._subscribers):
+            if queue.qsize() >= QUEUE:
+                queue.put_nowait(None)
+                self._subscribers.discard(queue)
+            else:
+                queue.put_nowait(entry)
+
+    def say(self, words: str, workload: str = "") -> None:
+        self.note(Why(code=Code.STARTED, words=words), workload)
+
+    def declare(self, *texts: str) -> None:
+        """Put specs into the directory and accept them."""
+        workloads = {n: s.workload for n, s in self.world.workloads.items()}
+        for text in texts:
+            workload, problems = load_text(text, "spec.toml")
+            assert workload is not None, problems
+            (self._directory / f"{workload.name}.toml").write_text(text)
+            workloads[workload.name] = workload
+        self.take(SpecsSeen(workloads))
+
+    def obey(self) -> None:
+        """The engine does all that is planned, at once."""
+        for _ in range(50):
+            pending = plan(self.world, self.clock.now()).actions
+            if not pending:
+                return
+            for action in pending:
+                self.put(begin(self.world, action, self.clock.now()))
+                self.take(self._done(action))
+        raise AssertionError(f"no end of actions: {pending}")
+
+    def _done(self, action: Action) -> Done:
+        if isinstance(action, actions.EnsureImage):
+            return Done(action, image_id="i" * 64, image_digest="sha256:" + "d" * 64)
+        if isinstance(action, actions.RemoveContainer):
+            return Done(action)
+        if isinstance(action, actions.UpdateLimits):
+            return Done(action, limits=Limits(memory=action.resources.memory))
+        state = State.CREATED
+        if isinstance(action, actions.CreateContainer):
+            self._containers += 1
+            container_id = f"{self._containers:064x}"
+        else:
+            container_id = action.container_id
+        pid = 0
+        if isinstance(action, actions.StartContainer):
+            state, pid = State.RUNNING, 4000 + self._containers
+        elif isinstance(action, actions.StopContainer):
+            state = State.EXITED
+        container = Container(
+            id=container_id,
+            name=action.key,
+            state=state,
+            pid=pid,
+            started_wall=self.clock.wall() - 192.0 if pid else 0.0,
+            started=self.clock.now() - 192.0 if pid else 0.0,
+            address="10.88.0.2" if pid else "",
+            sealed=True,
+        )
+        return Done(action, container=container)
