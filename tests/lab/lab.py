@@ -18,6 +18,8 @@ from tests.lab.images import busybox_tar
 from tests.lab.wait import wait_for
 
 IMAGE = "localhost/bb:1"
+REGISTRY = "127.0.0.1:5000"
+"""Where tests.lab.registry listens, in the tests' own network namespace."""
 SERVICE_UP = 20.0
 """Seconds that the API service may take to answer."""
 
@@ -33,6 +35,12 @@ exit_command_delay = 2
 network_backend = "netavark"
 default_subnet = "10.62.0.0/24"
 default_subnet_pools = [{"base" = "10.62.64.0/18", "size" = 24}]
+"""
+
+REGISTRIES = f"""
+[[registry]]
+location = "{REGISTRY}"
+insecure = true
 """
 
 
@@ -60,7 +68,13 @@ class Lab:
         self._service: subprocess.Popen[bytes] | None = None
         conf = self.dir / "containers.conf"
         conf.write_text(CONF)
-        self.env = {**os.environ, "CONTAINERS_CONF": str(conf)}
+        registries = self.dir / "registries.conf"
+        registries.write_text(REGISTRIES)
+        self.env = {
+            **os.environ,
+            "CONTAINERS_CONF": str(conf),
+            "CONTAINERS_REGISTRIES_CONF": str(registries),
+        }
         d = self.dir
         self.command = (
             ["podman", "--url", f"unix://{self.socket}"]

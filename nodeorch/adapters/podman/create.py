@@ -65,9 +65,16 @@ def _process(workload: Workload, image: ImageConfig) -> dict[str, Any]:
     return spec
 
 
-def _tmpfs(target: str, size: int, read_only: bool = False) -> dict[str, Any]:
-    options = [f"size={size}", "mode=1777", "nosuid", "nodev", *(["ro"] if read_only else [])]
+def _tmpfs(target: str, size: int, *more: str) -> dict[str, Any]:
+    options = [f"size={size}", "mode=1777", "nosuid", "nodev", *more]
     return {"type": "tmpfs", "source": "tmpfs", "destination": target, "options": options}
+
+
+def _scratch(workload: Workload, resources: Resources) -> list[dict[str, Any]]:
+    """Podman copies what the image has there, with owners and modes: /run/mysqld and the like."""
+    taken = {volume.target.rstrip("/") for volume in workload.volumes}
+    size = resources.memory or SCRATCH_SIZE
+    return [_tmpfs(path, size) for path in SCRATCH if path not in taken]
 
 
 def _bind(volume: Volume) -> dict[str, Any]:
@@ -90,11 +97,10 @@ def _mounts(workload: Workload, resources: Resources) -> dict[str, Any]:
         elif volume.source is not None:
             mounts.append(_bind(volume))
         else:
-            mounts.append(_tmpfs(volume.target, volume.tmpfs or 0, volume.read_only))
+            mode = "ro" if volume.read_only else "rw"
+            mounts.append(_tmpfs(volume.target, volume.tmpfs or 0, "notmpcopyup", mode))
     if workload.security.read_only:
-        taken = {volume.target.rstrip("/") for volume in workload.volumes}
-        size = resources.memory or SCRATCH_SIZE
-        mounts += [_tmpfs(path, size) for path in SCRATCH if path not in taken]
+        mounts += _scratch(workload, resources)
     return {"mounts": mounts, "volumes": named}
 
 

@@ -190,7 +190,8 @@ class PodmanEngine:
                 raise
 
     async def remove(self, container_id: str) -> None:
-        params = {"force": "true", "timeout": "0", "v": "true"}
+        # "v" is Docker's word: on Podman's own path only "volumes" counts.
+        params = {"force": "true", "timeout": "0", "volumes": "true"}
         path = f"containers/{container_id}"
         try:
             reply = await self._client.call("DELETE", path, params=params, timeout=SLOW)

@@ -19,8 +19,11 @@ from nodeorch.ports import EngineError, LogLine
 LABEL = "nodeorch.workload"
 """Containers that carry it are listed and watched."""
 
-DULL = frozenset({"exec", "exec_died", "health_status", "attach", "mount", "unmount", "sync"})
-"""Events that change no container; probes cause many of them."""
+DULL = frozenset(
+    {"exec", "exec_died", "health_status", "attach", "mount", "unmount", "sync"}
+    | {"create", "init", "cleanup"}
+)
+"""Events that change no container's state, or come with another that tells it."""
 
 HEADER = 8
 """Bytes before each frame of output: stream number, three zeros, length (big endian)."""
