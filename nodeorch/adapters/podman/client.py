@@ -93,7 +93,7 @@ def failure(status: int, body: bytes) -> EngineError:
         words = body.decode(errors="replace")
     words = " ".join(words.split())[:WORDS] or f"status {status}"
     lowered = words.lower()
-    if "name" in lowered and "already in use" in lowered and "address" not in lowered:
+    if "name" in lowered and "in use" in lowered and "address" not in lowered:
         kind = "name_in_use"
     elif "image not known" in lowered or "no such image" in lowered:
         kind = "no_image"
