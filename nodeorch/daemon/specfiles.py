@@ -58,7 +58,8 @@ class SpecFiles:
         for stem in self._parsed.keys() - {n.removesuffix(".toml") for n in names}:
             del self._parsed[stem]
         self._together(workloads, rejected)
-        return SpecsSeen(workloads=workloads, rejected=rejected, deleted=deleted, forced=forced)
+        told = {_text(stem): _text(words) for stem, words in rejected.items()}
+        return SpecsSeen(workloads=workloads, rejected=told, deleted=deleted, forced=forced)
 
     def _one(self, name: str, stem: str) -> tuple[Workload | None, str]:
         path = self._directory / name
@@ -94,6 +95,11 @@ class SpecFiles:
                 workloads.pop(stem, None)
         last_good = {stem: w for stem, w in self._accepted.items() if stem in rejected}
         self._accepted = last_good | workloads
+
+
+def _text(name: str) -> str:
+    """A file's name need not be text; what is told of it must be."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _reads_another_file(workload: Workload | None) -> bool:

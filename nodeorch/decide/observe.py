@@ -36,7 +36,7 @@ from nodeorch.model.world import Code, Container, Instance, InstanceRecord, Stat
 
 LIST_EVERY = 30.0
 HINT_DEAF = 1.0
-"""Seconds after our own act in which the engine's echo of it is not news."""
+"""Seconds after our own act in which an event may be its echo, and is looked at later."""
 
 
 def listed(world: World, fact: Listed, now: float) -> World:
@@ -72,10 +72,15 @@ def container_gone(world: World, fact: ContainerGone, now: float) -> World:
 
 
 def hinted(world: World, fact: Hint, now: float) -> World:
+    if not fact.container_id:  # its stream has just begun: what came before is in a listing
+        return replace(world, engine=replace(world.engine, list_due=now))
     instance = find_id(world, fact.container_id)
-    if instance is None or instance.name in world.busy or now - instance.touched < HINT_DEAF:
+    if instance is None:
         return world
-    return put_instance(world, replace(instance, stale=True))
+    ours = instance.name in world.busy or now - instance.touched < HINT_DEAF
+    if not ours:
+        return put_instance(world, replace(instance, stale=True))
+    return put_instance(world, replace(instance, look_at=now + HINT_DEAF))
 
 
 def died(world: World, fact: Died, now: float) -> World:
@@ -141,6 +146,7 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
 
 def seen(world: World, instance: Instance, container: Container, now: float) -> World:
     """Lay what the engine says of a container over what is known of the instance."""
+    instance = replace(instance, look_at=None)
     if instance.record.container_id != container.id:
         instance = record(instance, container_id=container.id)
         world = put_instance(world, instance)
@@ -167,13 +173,15 @@ def _runs(world: World, instance: Instance, container: Container, now: float) ->
         world = ended(world, instance, now, None)
         instance = world.workloads[instance.record.workload].instances[instance.name]
     adopted = new_run and instance.record.up and instance.state is State.UNKNOWN
-    address = container.address if container.address is not None else instance.address
+    exact = container.address is not None
+    address = container.address if exact else instance.address
     after = replace(
         record(instance, up=True, started_once=True),
         state=container.state,
         pid=container.pid,
         exit_code=None,
-        started_wall=container.started_wall if new_run else instance.started_wall,
+        # Listings tell whole seconds, and no address.
+        started_wall=container.started_wall if new_run or exact else instance.started_wall,
         address=None if new_run and container.address is None else address,
         running_since=(container.started or now) if new_run else instance.running_since,
         limits=None if new_run else instance.limits,

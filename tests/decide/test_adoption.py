@@ -1,0 +1,30 @@
+"""An adopted container keeps its identity: also the start time, to the millisecond."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nodeorch.model.facts import ContainerSeen, EngineSeen, Listed, Loaded
+from tests.decide.story import Story, workload
+
+
+def test_listings_tell_whole_seconds_and_the_inspection_that_follows_corrects_them() -> None:
+    story = Story(workload()).up()
+    state = story.world.workloads["web"]
+    own = state.instances["web.0.g1"].record
+    exact = replace(
+        story.containers[own.container_id], started_wall=1234.56, started=990.56, address="10.0.0.2"
+    )
+    coarse = replace(exact, started_wall=1234.0, started=990.0, address=None)
+
+    later = Story(workload())
+    later.tell(Loaded(desired={"web": state.record}, instances={own.name: own}, serial=1))
+    later.tell(EngineSeen(answering=True, words="answers"))
+    later.now += 1
+    later.tell(Listed(containers=(coarse,), begun=later.now))
+    later.tell(ContainerSeen(instance=own.name, container=exact, begun=later.now))
+    adopted = later.world.workloads["web"].instances[own.name]
+    assert adopted.started_wall == 1234.56 and adopted.address == "10.0.0.2"
+    later.now += 30
+    later.tell(Listed(containers=(coarse,), begun=later.now))
+    assert later.world.workloads["web"].instances[own.name].started_wall == 1234.56
