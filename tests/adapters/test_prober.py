@@ -127,13 +127,13 @@ async def test_hung_targets_do_not_hold_up_the_others(bench: Bench) -> None:
     hung, good = await bench.server(), await bench.server()
     hung.reply = None
     for number in range(NET_SLOTS * 2):
-        bench.want(http(hung.port, timeout=1.0), instance=f"hung{number}")
+        bench.want(http(hung.port, timeout=1.5), instance=f"hung{number}")
     hanging = [f"hung{number}" for number in range(NET_SLOTS * 2)]
     await async_wait_for(
         lambda: sum(key[0] in hanging for key in bench.runner.results()) == len(hanging), 20.0
     )
     bench.want(http(good.port, timeout=1.0), instance="good")
-    await async_wait_for(lambda: any(fact.instance == "good" for fact in bench.facts), 0.5)
+    await async_wait_for(lambda: any(fact.instance == "good" for fact in bench.facts), 1.4)
     await async_wait_for(lambda: bench.runner.results()["good", "readiness"].runs > 5, 5.0)
     assert hung.most_open <= NET_SLOTS
 
@@ -173,7 +173,7 @@ async def test_an_answer_byte_by_byte_is_cut_off(bench: Bench) -> None:
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     bench.want(http(server.sockets[0].getsockname()[1], timeout=60.0))
     await bench.runs(1)
-    assert "too small pieces" in bench.words or "headers are longer" in bench.words
+    assert "too small pieces" in bench.words
     server.close()
 
 

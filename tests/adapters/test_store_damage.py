@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore, schema
+from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore, rows, schema
 from nodeorch.ports import Changes, StoreError
 from tests.adapters.storing import desired, filled, instance, note, two_rows
 
@@ -271,6 +271,24 @@ def fill(disk: Path) -> Path:
         except OSError:
             pass
     return filler
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("no luck"), ValueError("no luck")])
+async def test_a_save_that_fails_half_way_leaves_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    await store.save(two_rows())
+    half = Changes(serial=8, notes=(note("half"),))
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "trim", fail)
+        with pytest.raises(StoreError, match="no luck"):
+            await store.save(half)
+    assert (await store.load()).serial == 7
+    assert await store.entries() == ()
+    assert len(await store.save(half)) == 1
 
 
 async def test_a_full_disk_is_an_error_and_passes(small_disk: Path) -> None:

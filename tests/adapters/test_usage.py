@@ -30,9 +30,12 @@ class FakeCgroups:
         self.cpu = 0.0
         self.at = 100.0
         self.gone: set[str] = set()
+        self.known: set[str] = set()
+        """Like the real one, it learns from a pid where a container's cgroup is."""
 
     def limits(self, pid: int, container_id: str) -> Limits | None:
         self.reads["limits", container_id] += 1
+        self.known.add(container_id)
         if container_id in self.gone:
             return None
         return Limits(memory=self.memory.get(container_id, 64 << 20))
@@ -45,7 +48,8 @@ class FakeCgroups:
 
     def oom_kills(self, container_id: str) -> int | None:
         self.reads["oom", container_id] += 1
-        return None if container_id in self.gone else self.kills.get(container_id, 0)
+        lost = container_id in self.gone or container_id not in self.known
+        return None if lost else self.kills.get(container_id, 0)
 
 
 class FakeClock:
