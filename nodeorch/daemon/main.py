@@ -163,7 +163,7 @@ class _Daemon:
 
         def step() -> None:
             nonlocal last
-            if interval is not None and self.clock.now() - last >= interval / 2:
+            if interval is not None and self.clock.now() - last >= interval:
                 last = self.clock.now()
                 self.systemd.alive()
 

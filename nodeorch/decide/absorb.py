@@ -85,6 +85,7 @@ def _instance_settled(world: World, state: WorkloadState, instance: Instance) ->
         and instance.state is State.RUNNING
         and instance.died_at is None
         and not instance.stale
+        and instance.look_at is None
         and instance.doom is None
         and instance.liveness_failed is None
         and instance.name not in world.busy

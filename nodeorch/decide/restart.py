@@ -93,6 +93,7 @@ def ended(
         died_oom=False,
         oom_run=0,
         stale=False,
+        look_at=None,
         startup_passed=False,
         readiness=None,
         liveness_failed=None,

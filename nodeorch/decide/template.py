@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from nodeorch.decide.limits import size
 from nodeorch.model.view import FieldChange
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Version
@@ -40,6 +41,9 @@ LIVE = (
 
 UNSET_NEEDS_RECREATE = ("resources.memory_high", "resources.cpu_weight", "resources.cpuset")
 """Live from one value to another, but the engine cannot take them away again."""
+
+SIZES = ("resources.memory", "resources.memory_high", "resources.swap")
+"""Fields that are bytes."""
 
 
 def digest(workload: Workload) -> str:
@@ -71,8 +75,8 @@ def diff(before: Workload | None, after: Workload | None) -> list[FieldChange]:
     return [
         FieldChange(
             field=field,
-            before=_show(old.get(field)),
-            after=_show(new.get(field)),
+            before=_show(field, old.get(field)),
+            after=_show(field, new.get(field)),
             effect="live" if _live(field) and field not in unset else "recreate",
         )
         for field in sorted(old.keys() | new.keys())
@@ -81,7 +85,7 @@ def diff(before: Workload | None, after: Workload | None) -> list[FieldChange]:
 
 
 def summary(changes: list[FieldChange], most: int = 4) -> str:
-    """One line of words: ``resources.memory 67108864 → 134217728 (live)``."""
+    """One line of words: ``resources.memory 64 MiB → 128 MiB (live)``."""
     words = [f"{c.field} {c.before} → {c.after} ({c.effect})" for c in changes[:most]]
     if len(changes) > most:
         words.append(f"and {len(changes) - most} more")
@@ -102,9 +106,11 @@ def _live(field: str) -> bool:
     return field in LIVE
 
 
-def _show(value: Any) -> str:
+def _show(field: str, value: Any) -> str:
     if value is None:
         return "-"
+    if field in SIZES:
+        return size(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

@@ -65,7 +65,10 @@ def _known(turn: Turn, instance: Instance) -> bool:
         turn.hold(instance.record.workload, instance.name, why)
         return False
     dead = instance.died_at is not None
-    if dead or instance.stale or instance.state is State.UNKNOWN:
+    due = instance.look_at is not None and instance.look_at <= turn.now
+    if instance.look_at is not None and not due:
+        turn.wake(instance.look_at)
+    if dead or due or instance.stale or instance.state is State.UNKNOWN:
         if _waits(turn, instance):
             return False
         words = "its first process is dead" if dead else "something happened to it"

@@ -63,7 +63,7 @@ class ContainerGone(_Fact, frozen=True):
 
 
 class Hint(_Fact, frozen=True):
-    """The engine's event stream spoke of a container: look."""
+    """The engine's event stream spoke of a container: look. An empty id: the stream began."""
 
     container_id: str
 

@@ -186,6 +186,8 @@ class Instance(_Frozen, frozen=True):
     """The count rose between the last look and the death."""
     stale: bool = False
     """Something happened to it: look."""
+    look_at: float | None = None
+    """The engine spoke of it so soon after our own act that it may be the echo: look then."""
     touched: float = 0.0
     """Last change by us: an older listing proves nothing about it."""
     startup_passed: bool = False

@@ -24,7 +24,6 @@ E205 several replicas with one fixed host port
 E206 networks contradict each other
 E207 published ports on a network that publishes none
 E208 http or tcp probe without a network
-E209 a probe's timeout is longer than its interval
 E210 unknown capability
 E211 unknown signal
 E212 unknown ulimit

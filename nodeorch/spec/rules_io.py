@@ -164,15 +164,6 @@ def _probe_times(probe: Probe, path: Path) -> Iterator[Fault]:
     for key, value in (("interval", probe.interval), ("timeout", probe.timeout)):
         if value < _PROBE_MIN:
             yield Fault((*path, key), "E235", f"{format_seconds(value)} is too short", "use 10ms")
-    if probe.timeout > probe.interval:
-        yield Fault(
-            (*path, "timeout"),
-            "E209",
-            f"timeout ({format_seconds(probe.timeout)}) is longer than interval "
-            f"({format_seconds(probe.interval)})",
-            "make it shorter, or the interval longer",
-            uses=((*path, "interval"),),
-        )
 
 
 def _headers(headers: dict[str, str], path: Path) -> Iterator[Fault]:

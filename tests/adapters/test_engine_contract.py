@@ -262,8 +262,8 @@ async def test_events_begin_with_an_empty_id_then_tell_of_ours(side: Side) -> No
     try:
         await async_wait_for(lambda: seen == [""])
         created = await make(side)
-        await async_wait_for(lambda: created in seen)
         started = await side.engine.start(created)
+        await async_wait_for(lambda: created in seen)
         before = seen.count(created)
         side.crash(created, started.pid)
         await async_wait_for(lambda: seen.count(created) > before)

@@ -157,10 +157,14 @@ def test_a_refused_start_is_tried_again_with_backoff() -> None:
     assert story.running() == {"web.0.g1"}
 
 
-def test_a_hint_of_our_own_act_is_not_news() -> None:
+def test_a_hint_right_after_our_own_act_is_looked_at_a_little_later() -> None:
     story = Story(workload()).up()
     own = story.instance("web.0.g1").record.container_id
     story.tell(Hint(container_id=own))
+    assert story.plan().actions == ()
+    story.wait(1.01)
+    assert [type(a) for a in story.plan().actions] == [InspectContainer]
+    story.settle()
     assert story.plan().actions == ()
     story.wait(5).tell(Hint(container_id=own))
     assert [type(a) for a in story.plan().actions] == [InspectContainer]

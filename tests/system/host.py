@@ -57,6 +57,10 @@ class Host:
         assert self._daemon is not None
         return self._daemon.pid
 
+    @property
+    def stopped(self) -> bool:
+        return self._daemon is None
+
     def start(self) -> Host:
         with self.log.open("ab") as log:
             self._daemon = subprocess.Popen(

@@ -30,6 +30,8 @@ HEADER = 8
 OUTPUT = 4096
 """Bytes of a command's output that are kept."""
 STDERR = 2
+SETTLE = 0.5
+"""Seconds from Podman's answer until it surely watches."""
 LATE = 124
 """Exit code of a command that did not end in time, as of timeout(1)."""
 SLACK = 2.0
@@ -39,14 +41,17 @@ LEAST = 0.1
 
 
 async def events(client: Client) -> AsyncIterator[str]:
-    """First an empty id, as soon as Podman listens for us: list now, and nothing is missed.
+    """First an empty id, when Podman surely watches for us: list now, and nothing is missed.
 
-    Then ids of containers, until Podman ends it: EngineError unreachable.
+    Then ids of containers, until Podman ends it: EngineError unreachable. Podman
+    answers before it watches, hence the pause. Asking for all *since* now would close
+    that gap, but leaves the stream mute when the wall clock is set back.
     """
     # Podman 4 filters events by label and value only, not by label alone.
     filters = msgspec.json.encode({"type": ["container"]}).decode()
     params = {"stream": "true", "filters": filters}
     async with client.stream("GET", "events", params=params) as answer:
+        await asyncio.sleep(SETTLE)
         yield ""
         async for line in answer.content:
             if not line.strip():

@@ -1,0 +1,271 @@
+"""What the daemon remembers outlives its disk's moods, its own deaths and a stepped clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+from tests.lab.wait import wait_for
+from tests.system.host import Host
+from tests.system.kit import ROOT, clear, events, node, one_host, run, runs, until_event, until_runs
+
+QUICK = '[restart]\nbackoff = { initial = "20ms", max = "50ms" }\n'
+
+
+@pytest.fixture(scope="module")
+def shared(lab_session: Lab) -> Iterator[Host]:
+    with one_host(lab_session, "[journal]\nkeep = 100\n") as host:
+        yield host
+
+
+@pytest.fixture
+def host(shared: Host) -> Iterator[Host]:
+    """The module's daemon, which runs again after each test."""
+    yield shared
+    if shared.stopped:
+        shared.start()
+    clear(shared)
+
+
+@pytest.fixture
+def small(lab: Lab) -> Iterator[Host]:
+    """A host whose state directory is a disk of 1 MiB."""
+    host = Host(lab)
+    host.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(host.state)], check=True)
+    try:
+        yield host.start()
+    finally:
+        host.stop()
+        subprocess.run(["umount", "-l", str(host.state)], check=True)
+        host.close()
+
+
+def fill(folder: Path) -> Path:
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return filler
+
+
+def kill(host: Host, name: str) -> None:
+    """Kill its first process; it runs again."""
+    old = host.instance(name)
+    os.kill(old["pid"], signal.SIGKILL)
+    host.until(
+        name,
+        lambda w: w["instances"][0]["restarts"] > old["restarts"] and w["ready"] == 1,
+    )
+
+
+def troubles(host: Host) -> str:
+    return " ".join(node(host)["warnings"])
+
+
+def test_a_full_disk_stops_no_supervision(small: Host) -> None:
+    host = small
+    host.sleeper("web", QUICK)
+    host.sleeper("db", QUICK)
+    host.running("web")
+    host.running("db")
+    filler = fill(host.state)
+
+    def kill_until_told() -> bool:
+        kill(host, "web")
+        return "the disk is full" in troubles(host)
+
+    wait_for(kill_until_told, 30, "the full disk is told")
+    assert "free space under" in host.cli("status")
+    kill(host, "web")
+    kill(host, "db")
+
+    # What would make an identity is not done, and says so.
+    host.sleeper("new")
+    host.until("new", lambda w: "the disk is full" in w["reason"])
+    assert "new.0" not in host.lab.podman("ps", "-a", "--format", "{{.Names}}")
+    path = host.dir / "api.toml"
+    path.write_text((host.specs / "new.toml").read_text().replace('"new"', '"api"'))
+    refused = run(host, "apply", str(path))
+    assert refused.returncode == 1 and "free" in refused.stderr, refused.stderr
+    refused = run(host, "stop", "db")
+    assert refused.returncode == 1 and "the disk is full" in refused.stderr
+    assert host.one("db")["state"] == "running" and host.one("api") == {}
+
+    filler.unlink()
+    host.running("new")
+    wait_for(lambda: not troubles(host), 10, "the trouble is over")
+    assert "the disk is full" in until_event(host, "StoreFailed")["words"]
+    ends = [e for e in events(host, "Signaled", "web")]
+    restarts = host.instance("web")["restarts"]
+    assert len(ends) == restarts  # what happened meanwhile was written down later
+    before = runs(host)
+    host.kill()
+    host.start()
+    until_runs(host, before)
+    assert host.instance("web")["restarts"] == restarts
+
+
+def test_a_disk_turned_read_only(small: Host) -> None:
+    host = small
+    host.sleeper("web", QUICK)
+    host.running("web")
+    remount(host, "ro")
+    kill(host, "web")
+    wait_for(lambda: "read-only" in troubles(host), 10, "it is told")
+    kill(host, "web")
+    remount(host, "rw")
+    wait_for(lambda: not troubles(host), 10, "the trouble is over")
+    assert len(events(host, "Signaled", "web")) == 2
+
+
+def remount(host: Host, mode: str) -> None:
+    """SQLite keeps its files open for writing: bind mounts turn around the files below."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(host.state)], check=True)
+
+
+def test_a_database_of_garbage_is_set_aside_and_everything_adopted(host: Host) -> None:
+    host.sleeper("web", replicas=2)
+    host.sleeper("db")
+    host.running("web")
+    host.running("db")
+    host.sleeper("db", '[security]\nuser = "1000"\n')
+    host.until("db", lambda w: w["generation"] == 2 and w["state"] == "running")
+    before = runs(host)
+    host.kill()
+    database = host.state / "nodeorch.db"
+    assert database.stat().st_mode & 0o777 == 0o600
+    assert host.state.stat().st_mode & 0o777 == 0o700
+    for path in host.state.glob("nodeorch.db*"):
+        path.write_bytes(os.urandom(8192))
+    host.start()
+    host.running("web")
+    host.running("db")
+    until_runs(host, before)
+    assert until_event(host, "StateRebuilt")
+    assert database.stat().st_mode & 0o777 == 0o600
+    assert sorted(host.lab.podman("ps", "-a", "--format", "{{.Names}}").split()) == sorted(before)
+    assert list(host.state.glob("nodeorch.db.corrupt-*"))
+    assert "database set aside" in host.log.read_text()
+
+    # The new one is as good as the old one was.
+    assert host.one("db")["generation"] == 2
+    host.sleeper("db", '[security]\nuser = "1001"\n')
+    host.until("db", lambda w: w["generation"] == 3 and w["state"] == "running")
+    after = runs(host)
+    host.kill()
+    host.start()
+    until_runs(host, after)
+
+
+def test_a_row_of_a_newer_nodeorch_loses_no_container(host: Host) -> None:
+    """After a downgrade: a spec in the database has a key that this version does not know."""
+    host.sleeper("web")
+    host.sleeper("db")
+    host.running("web")
+    host.running("db")
+    before = runs(host)
+    host.stop()
+    with sqlite3.connect(host.state / "nodeorch.db") as db:
+        db.execute(
+            "UPDATE desired SET data = json_set(data, '$.target.workload.workload.new', 1)"
+            " WHERE name = 'web'"
+        )
+    db.close()
+    host.start()
+    host.running("web")
+    until_runs(host, before)
+    os.kill(before["web.0.g1"][1], signal.SIGKILL)
+    host.until("web", lambda w: w["ready"] == 1 and w["instances"][0]["restarts"] == 1)
+    assert sorted(host.lab.podman("ps", "-a", "--format", "{{.Names}}").split()) == sorted(before)
+
+
+def nodeorchd(host: Host) -> subprocess.CompletedProcess[str]:
+    """One that is expected to end at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "nodeorch.daemon.main", "--config", str(host.config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_a_newer_schema_and_a_bad_configuration_end_with_78(host: Host) -> None:
+    host.sleeper("web")
+    host.running("web")
+    before = runs(host)
+    host.stop()
+    with sqlite3.connect(host.state / "nodeorch.db") as db:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    ended = nodeorchd(host)
+    assert ended.returncode == 78 and "version 99" in ended.stderr, ended.stderr
+    with sqlite3.connect(host.state / "nodeorch.db") as db:
+        db.execute(f"PRAGMA user_version = {version}")
+    db.close()
+
+    good = host.config.read_text()
+    host.config.write_text(good.replace("[node]", '[node]\nmemory_reserve = 5\nnmae = "x"'))
+    ended = nodeorchd(host)
+    assert ended.returncode == 78, ended.stderr
+    assert "nodeorch.toml:2:" in ended.stderr and 'did you mean "name"' in ended.stderr
+    host.config.unlink()
+    ended = nodeorchd(host)
+    assert ended.returncode == 78 and "no such file" in ended.stderr
+    host.config.write_text(good)
+    host.start()
+    host.running("web")
+    until_runs(host, before)
+
+
+def test_two_daemons_do_not_share_state_nor_socket(host: Host) -> None:
+    ended = nodeorchd(host)
+    assert ended.returncode == 1 and "another one already runs" in ended.stderr
+    good = host.config.read_text()
+    try:
+        host.config.write_text(good.replace(str(host.state), f"{host.dir}/other"))
+        ended = nodeorchd(host)
+        assert ended.returncode == 1 and "another process answers there" in ended.stderr
+    finally:
+        host.config.write_text(good)
+    assert host.client.get("/v1/version")["api"] == "v1"
+
+
+def test_the_journal_is_bounded(host: Host) -> None:
+    host.sleeper("idle", replicas=0)
+    host.until("idle", lambda w: w["state"] == "stopped")
+    for count in range(150):
+        verb = ("stop", "start")[count % 2]
+        host.client.post(f"/v1/workloads/idle/{verb}")
+    seen = events(host)
+    assert len(seen) == 100 and seen[-1]["seq"] > 150
+    assert "start, by uid 0" in seen[-1]["words"]
+    files = [path.stat().st_size for path in host.state.iterdir() if path.is_file()]
+    assert sum(files) < 4 << 20
+
+
+def test_a_suspended_daemon_catches_up(host: Host) -> None:
+    host.sleeper("web", QUICK)
+    host.sleeper("db", QUICK)
+    web = host.running("web")["instances"][0]
+    db = host.running("db")["instances"][0]
+    os.kill(host.pid, signal.SIGSTOP)
+    os.kill(web["pid"], signal.SIGKILL)
+    host.lab.podman("rm", "-f", "-t0", db["container_id"])
+    (host.specs / "new.toml").write_text((host.specs / "web.toml").read_text().replace("web", "new"))
+    os.kill(host.pid, signal.SIGCONT)
+    host.until("web", lambda w: w["ready"] == 1 and w["instances"][0]["restarts"] == 1)
+    host.until("db", lambda w: w["ready"] == 1 and w["instances"][0]["container_id"] != db["container_id"])
+    host.running("new")
