@@ -6,8 +6,8 @@ from aiohttp.web import StreamResponse
 
 from nodeorch import __version__
 from nodeorch.api.call import Call, answer
+from nodeorch.decide.limits import requested
 from nodeorch.model.view import NodeView
-from nodeorch.model.world import World
 
 
 async def version(call: Call) -> StreamResponse:
@@ -25,17 +25,9 @@ async def show(call: Call) -> StreamResponse:
             engine=engine.words,
             engine_answering=engine.answering,
             memory_total=world.node.memory,
-            memory_requested=_requested(world),
+            memory_requested=requested(world),
             rejected=world.rejected,
             brake=list(brake.names) if brake else [],
             brake_words=brake.words if brake else "",
         )
-    )
-
-
-def _requested(world: World) -> int:
-    return sum(
-        (state.workload.resources.memory or 0) * state.replicas
-        for state in world.workloads.values()
-        if not state.record.stopped
     )
