@@ -53,7 +53,7 @@ def test_our_labels_win_over_the_workloads() -> None:
 def test_podman_neither_restarts_nor_probes() -> None:
     made = generate(spec())
     assert made["restart_policy"] == "no"
-    assert made["healthconfig"] == {"Test": ["NONE"]}
+    assert made["healthconfig"]["Test"] == ["NONE"]
 
 
 @pytest.mark.parametrize(

@@ -393,9 +393,17 @@ def registry(lab: Lab) -> Iterator[Registry]:
         lab.podman("rmi", "-f", f"{REGISTRY}/app:{tag}", check=False)
 
 
+def publish(lab: Lab, registry: Registry, seconds: str) -> str:
+    """A new image that only the registry has."""
+    lab.build_image("localhost/made:1", cmd=["sleep", seconds])
+    digest = registry.publish("localhost/made:1", "app", "1")
+    lab.podman("rmi", "localhost/made:1")
+    return digest
+
+
 async def test_pull(lab: Lab, engine: PodmanEngine, registry: Registry) -> None:
     reference = f"{REGISTRY}/app:1"
-    first = registry.publish(IMAGE, "app", "1")
+    first = publish(lab, registry, "1")
     said: list[str] = []
     image, digest = await engine.ensure_image(reference, Pull.MISSING, said.append)
     assert digest == first and said
@@ -403,12 +411,12 @@ async def test_pull(lab: Lab, engine: PodmanEngine, registry: Registry) -> None:
     asked = registry.requests
     await engine.ensure_image(reference, Pull.MISSING)
     assert registry.requests == asked, "it is here: nobody is asked"
-    lab.build_image("localhost/next:1", cmd=["sleep", "2"])
-    second = registry.publish("localhost/next:1", "app", "1")
+    second = publish(lab, registry, "2")
     newer, digest = await engine.ensure_image(reference, Pull.ALWAYS)
     assert digest == second != first and newer != image
     by_digest = f"{REGISTRY}/app@{first}"
     assert await engine.ensure_image(by_digest, Pull.MISSING) == (image, first)
+    lab.podman("rmi", "-f", image, newer)
 
 
 async def test_a_pull_that_fails(engine: PodmanEngine, registry: Registry) -> None:

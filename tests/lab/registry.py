@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from tests.lab.lab import REGISTRY, Lab
 
-MANIFEST = "manifest.json"
 OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -54,13 +53,16 @@ class Registry:
     def publish(self, image: str, name: str, tag: str) -> str:
         """Take a local image in as NAME:TAG; the manifest's digest."""
         with tempfile.TemporaryDirectory() as place:
-            self._lab.podman("push", "-q", image, f"dir:{place}")
-            for file in Path(place).iterdir():
-                data = file.read_bytes()
-                self._blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
-            body = Path(place, MANIFEST).read_bytes()
+            archive = f"{place}/image.tar"
+            self._lab.podman("save", "-q", "--format=oci-archive", "-o", archive, image)
+            with tarfile.open(archive) as tar:
+                files = {m.name: tar.extractfile(m) for m in tar.getmembers() if m.isfile()}
+                content = {name: file.read() for name, file in files.items() if file}
+        for data in content.values():
+            self._blobs[f"sha256:{hashlib.sha256(data).hexdigest()}"] = data
+        digest = str(json.loads(content["index.json"])["manifests"][0]["digest"])
+        body = self._blobs[digest]
         kind = str(json.loads(body).get("mediaType", OCI))
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         for reference in (tag, digest):
             self._manifests[f"{name}/manifests/{reference}"] = (kind, body)
         return digest

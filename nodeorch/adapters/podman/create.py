@@ -18,6 +18,9 @@ from nodeorch.ports import EngineError
 SCRATCH = ("/tmp", "/run")
 """Writable in memory when the root file system is not."""
 SCRATCH_SIZE = 64 * MIB
+NO_HEALTH_CHECK = {"Test": ["NONE"], "Interval": 30 * 10**9, "Timeout": 30 * 10**9, "Retries": 3}
+"""The image's own HEALTHCHECK would have Podman fork a process per check. Podman 5 refuses every
+update of a container whose check, even if it is none, lacks the times (nanoseconds)."""
 NETWORK_MODES = ("host", "none")
 
 
@@ -161,8 +164,7 @@ def specification(
         "restart_policy": "no",
         "stop_signal": signal_number(workload.stop.signal),
         "stop_timeout": max(round(workload.stop.grace), 0),
-        # The image's own HEALTHCHECK would have Podman fork a process per check.
-        "healthconfig": {"Test": ["NONE"]},
+        "healthconfig": NO_HEALTH_CHECK,
         "log_configuration": {"driver": "k8s-file", "size": workload.logs.max_size},
         "sdnotifyMode": "ignore",
         "r_limits": limits.ulimits(resources.ulimits, host.hard),

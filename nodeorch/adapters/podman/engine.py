@@ -162,7 +162,7 @@ class PodmanEngine:
             pause = min(pause * 2, LAST_PAUSE)
 
     async def _begin(self, path: str, urgent: bool) -> Reply:
-        """POST start, around a leak of Podman 4.
+        """POST start, around a leak of Podman 4 and 5.
 
         When a start fails, its service keeps the sockets that hold the published ports
         until it next collects garbage, minutes later: nobody can have these ports. A
@@ -171,8 +171,7 @@ class PodmanEngine:
         try:
             return await self._client.call("POST", path, timeout=SLOW, urgent=urgent)
         except EngineError as error:
-            leaky = self._client.version.startswith("4.")
-            if not leaky or "address already in use" not in error.words:
+            if "address already in use" not in error.words:
                 raise
         with contextlib.suppress(EngineError):  # it is refused: it names no image
             body = {"comment": " " * GARBAGE}

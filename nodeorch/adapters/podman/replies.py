@@ -209,11 +209,12 @@ def container(seen: Inspect) -> Container:
 
 def digest(image: Image, reference: str) -> str:
     """The registry's digest where it has one for this repository; else the image's own id."""
-    repository = reference.partition("@")[0]
+    repository, _, asked = reference.partition("@")
     if ":" in repository.rpartition("/")[2]:
         repository = repository.rpartition(":")[0]
     for known in image.repo_digests or ():
         name, _, value = known.partition("@")
-        if name == repository or name.endswith(f"/{repository}"):
+        ours = name == repository or name.endswith(f"/{repository}")
+        if ours and asked in ("", value):
             return value
     return image.digest or f"sha256:{image.id.removeprefix('sha256:')}"
