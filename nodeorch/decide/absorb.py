@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
-from nodeorch.decide.limits import lifted
+from nodeorch.decide.limits import lifted, standing
 from nodeorch.decide.observe import (
     container_gone,
     container_seen,
@@ -49,6 +49,7 @@ def _follow(world: World, before: WorkloadState | None, name: str, now: float) -
         old = before.instances.get(instance.name) if before else None
         if old is not instance:
             world = _readiness(world, old, instance)
+            world = _standing_drift(world, old, instance)
         world = _judge_liveness(world, world.workloads[name].instances[instance.name], now)
     world = judge(world, world.workloads[name], now)
     state = world.workloads[name]
@@ -103,6 +104,17 @@ def _readiness(world: World, old: Instance | None, instance: Instance) -> World:
     if instance.running and instance.died_at is None:
         return say(world, Code.NOT_READY, "is not ready any more", workload.name, instance.name)
     return world
+
+
+def _standing_drift(world: World, old: Instance | None, instance: Instance) -> World:
+    """Say once a run which limits are not as declared and cannot be healed live."""
+    if instance.limits is None or (old is not None and old.limits is not None):
+        return world
+    state = world.workloads[instance.record.workload]
+    if instance.record.template != state.record.target.template:
+        return world
+    words = "; ".join(standing(state.workload.resources, instance.limits))
+    return say(world, Code.DRIFT, words, state.workload.name, instance.name) if words else world
 
 
 def _judge_liveness(world: World, instance: Instance, now: float) -> World:

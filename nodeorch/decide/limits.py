@@ -30,10 +30,34 @@ def drift(resources: Resources, limits: Limits) -> list[str]:
         found.append(_differs("cpuset", resources.cpuset, limits.cpuset))
     if not _same_weight(resources.cpu_weight, limits.cpu_weight):
         found.append(_differs("cpu_weight", resources.cpu_weight, limits.cpu_weight))
+    high, held = resources.memory_high, limits.memory_high
+    if high is not None and held is not None and not _same_bytes(high, held):
+        found.append(_differs("memory_high", high, held))
     if resources.memory is not None and limits.swap is not None:
         swap = resources.swap or 0
         if not _same_bytes(swap, limits.swap):
             found.append(_differs("swap", swap, limits.swap))
+    return found
+
+
+def standing(resources: Resources, limits: Limits) -> list[str]:
+    """Words for differences that no live change can heal: only another container can."""
+    found = []
+    if not _same_weight(resources.io_weight, limits.io_weight, grain=10.0):
+        found.append(_differs("io_weight", resources.io_weight, limits.io_weight))
+    for device in resources.io:
+        held = limits.io.get(device.path, {})
+        for field in ("read_bytes", "write_bytes", "read_ops", "write_ops"):
+            wanted = getattr(device, field)
+            if wanted and held.get(field) != wanted:
+                found.append(_differs(f"io {device.path} {field}", wanted, held.get(field)))
+    for name, declared in resources.ulimits.items():
+        real = limits.ulimits.get(name)
+        if real is not None and real != (declared.soft, declared.hard):
+            words = (
+                f"ulimit {name} is {real[0]}:{real[1]}, declared {declared.soft}:{declared.hard}"
+            )
+            found.append(words + " (a host's hard limit bounds it)")
     return found
 
 
@@ -96,10 +120,10 @@ def _same_cpu(wanted: float | None, found: float | None) -> bool:
     return abs(wanted - found) <= CPU_GRAIN + wanted * 0.001
 
 
-def _same_weight(wanted: int | None, found: int | None) -> bool:
+def _same_weight(wanted: int | None, found: int | None, grain: float = 1.0) -> bool:
     if wanted is None or found is None:  # not declared, or not readable on this host
         return True
-    return abs(wanted - found) <= max(1.0, wanted * WEIGHT_GRAIN)
+    return abs(wanted - found) <= max(grain, wanted * WEIGHT_GRAIN)
 
 
 def _cpus(text: str) -> frozenset[int]:
@@ -111,7 +135,7 @@ def _cpus(text: str) -> frozenset[int]:
 
 
 def _differs(field: str, wanted: object, found: object) -> str:
-    if isinstance(wanted, int) and field in ("memory", "swap"):
+    if isinstance(wanted, int) and field in ("memory", "memory_high", "swap"):
         shown = size(found) if isinstance(found, int) else "no limit"
         return f"{field} is {shown}, declared {size(wanted)}"
     none = "no limit"

@@ -114,6 +114,10 @@ class Limits(_Frozen, frozen=True):
     cpuset: str | None = None
     pids: int | None = None
     io_weight: int | None = None
+    io: dict[str, dict[str, int]] = {}
+    """Device path → read_bytes, write_bytes, read_ops, write_ops; only what is limited."""
+    ulimits: dict[str, tuple[int, int]] = {}
+    """Name → (soft, hard) of the first process; -1: unlimited."""
 
 
 class Container(_Frozen, frozen=True):

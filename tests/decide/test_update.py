@@ -206,6 +206,24 @@ def test_drift_behind_our_back_is_healed() -> None:
     assert story.plan().actions == ()
 
 
+def test_what_no_live_change_can_heal_is_said_once() -> None:
+    from nodeorch.model.facts import LimitsSeen
+    from nodeorch.model.workload import Ulimit
+    from nodeorch.model.world import Limits
+
+    ulimits = {"nofile": Ulimit(soft=65536, hard=65536)}
+    story = Story(workload(resources=Resources(memory=64 * MIB, ulimits=ulimits))).up()
+    story.limits[story.instance("web.0.g1").record.container_id] = held = Limits(
+        memory=64 * MIB, pids=256, ulimits={"nofile": (8192, 8192)}
+    )
+    story.die("web.0.g1").settle()
+    own = story.instance("web.0.g1").record.container_id
+    story.tell(LimitsSeen(instance="web.0.g1", container_id=own, limits=held))
+    said = [w for w in story.words if "nofile is 8192:8192, declared 65536:65536" in w]
+    assert len(said) == 1
+    assert story.plan().actions == ()
+
+
 def test_only_baked_fields_need_another_container() -> None:
     one = workload()
     assert template(one) == template(workload(resources=Resources(memory=1 << 30, cpu=2.0)))
