@@ -18,6 +18,7 @@ async def show(call: Call) -> StreamResponse:
     world = call.supervisor.world
     brake = world.brake
     engine = world.engine
+    trouble = world.store_trouble
     return answer(
         NodeView(
             name=world.node.name,
@@ -29,5 +30,6 @@ async def show(call: Call) -> StreamResponse:
             rejected=world.rejected,
             brake=list(brake.names) if brake else [],
             brake_words=brake.words if brake else "",
+            warnings=[f"what runs is kept up, no more: {trouble}"] if trouble else [],
         )
     )

@@ -1,7 +1,9 @@
 """What of the world has to be written, and what was.
 
 A save carries the difference between the world and the world last handed to the store; a
-failed one is forgotten, so that the next carries it too. Notes wait in a bounded list.
+failed one is forgotten, so that the next carries it too. Several can be on their way: after
+the first that fails, the later ones lean on what was never written, and their failing tells
+nothing new. Notes wait in a bounded list.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class Persister:
         self._workloads: Mapping[str, WorkloadState] = {}
         self._serial = 0
         self._notes: list[tuple[float, Note]] = []
-        self._ok = True
+        self._failures = 0
+        self.trouble = ""
+        """Why the last save failed; empty: it did not."""
 
     def loaded(self, world: World) -> None:
         """The world as it was just read: nothing of it needs writing."""
@@ -55,27 +59,31 @@ class Persister:
         changes = self._changes(world)
         if changes is None:
             return None
-        before = (self._workloads, self._serial)
+        before = (self._workloads, self._serial, self._failures)
         self._workloads, self._serial, self._notes = world.workloads, world.serial, []
         return asyncio.ensure_future(self._write(changes, before))
 
     async def _write(
-        self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int]
+        self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int, int]
     ) -> None:
         try:
             entries = await self._store.save(changes)
         except StoreError as error:
-            self._workloads, self._serial = before
-            self._notes = [*changes.notes, *self._notes][-NOTES_KEPT:]
-            self._report(False, str(error))
+            workloads, serial, failures = before
+            if failures == self._failures:
+                self._workloads, self._serial = workloads, serial
+                self._failures += 1
+            notes = sorted([*changes.notes, *self._notes], key=lambda note: note[0])
+            self._notes = notes[-NOTES_KEPT:]
+            self._report(str(error))
             raise
-        self._report(True, "")
+        self._report("")
         self._publish(entries)
 
-    def _report(self, ok: bool, words: str) -> None:
-        if ok != self._ok:
-            self._ok = ok
-            self._working(ok, words)
+    def _report(self, trouble: str) -> None:
+        before, self.trouble = self.trouble, trouble
+        if before != trouble:
+            self._working(not trouble, trouble)
 
     def _changes(self, world: World) -> Changes | None:
         desired: dict[str, DesiredRecord | None] = {}

@@ -33,6 +33,8 @@ BATCH = 256
 """Facts taken in one step; more wait for the next, after the actions are handed over."""
 HEARTBEAT = 2.0
 """Seconds at most between two steps: the watchdog is fed by steps, not by a timer."""
+SLOW_DISK = 1.0
+"""Seconds that a restart, a stop and the like wait for the disk."""
 BACKLOG = 1000
 """Journal entries a subscriber may lag behind before it is cut off."""
 
@@ -55,18 +57,19 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
 
     async def load(self) -> bool:
-        """Take up what the store remembers; whether it had to be made anew."""
+        """Take up what the store remembers; whether some of it has to be rebuilt."""
         remembered = await self.store.load()
+        rebuilt = remembered.rebuilt or bool(remembered.unreadable)
         fact = Loaded(
             desired=remembered.desired,
             instances=remembered.instances,
             serial=remembered.serial,
-            rebuilt=remembered.rebuilt,
+            rebuilt=rebuilt,
         )
         world = absorb(self.world, fact, self.clock.now())
         self._persister.loaded(world)
         self.world = world
-        return remembered.rebuilt
+        return rebuilt
 
     async def run(self, executor: Executor) -> None:
         """Until cancelled. Actions under way are then left to end or not: a new daemon looks."""
@@ -93,6 +96,8 @@ class Supervisor:
             words = refusal(self.world, fact)
             if words is not None:
                 raise CommandRefused(words)
+            if self._persister.trouble:  # it could not be remembered
+                raise StoreError(self._persister.trouble)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait((fact, done))
         await done
@@ -154,10 +159,14 @@ class Supervisor:
 
     async def _act(self, action: Action, saved: asyncio.Future[None] | None) -> None:
         if saved is not None:
+            needed = isinstance(action, NEEDS_RECORD)
             try:
-                await asyncio.shield(saved)
+                async with asyncio.timeout(None if needed else SLOW_DISK):
+                    await asyncio.shield(saved)
+            except TimeoutError:
+                pass
             except StoreError as error:
-                if isinstance(action, NEEDS_RECORD):
+                if needed:
                     self.put(Failed(action=action, kind="store", words=str(error)))
                     return
         assert self._executor is not None

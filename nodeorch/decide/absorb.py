@@ -148,7 +148,10 @@ def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
         states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
     world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
     if fact.rebuilt:
-        words = "the database was lost; state is rebuilt from the specs and the engine"
+        words = (
+            "the database, or a part of it, was lost or is of a newer nodeorch; "
+            "state is rebuilt from the specs and the engine"
+        )
         world = note(world, Why(code=Code.STATE_REBUILT, words=words))
     return world
 
@@ -160,7 +163,10 @@ def _ticked(world: World, fact: facts.Tick, now: float) -> World:
 
 
 def _store_seen(world: World, fact: facts.StoreSeen, now: float) -> World:
-    return world if fact.working else say(world, Code.STORE_FAILED, fact.words)
+    trouble = "" if fact.working else fact.words
+    code = Code.STORE_WORKS if fact.working else Code.STORE_FAILED
+    words = "the database takes writes again" if fact.working else fact.words
+    return say(replace(world, store_trouble=trouble), code, words)
 
 
 _FACTS: dict[type, Callable[[World, Any, float], World]] = {

@@ -221,7 +221,8 @@ def _create_failed(world: World, fact: Failed, now: float) -> World:
     state = world.workloads.get(fact.action.workload)
     if state is None:
         return world
-    failures = state.create_failures + 1
+    # A disk that takes no intent says nothing about the container: it condemns no generation.
+    failures = state.create_failures + (fact.kind != "store")
     fresh = replace(
         state,
         create_failures=failures,

@@ -99,6 +99,9 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
         target = version(workload, 1)
         record = DesiredRecord(target=target, declared=declared, latest=1, forced=forced)
         world = put(world, WorkloadState(record=record))
+        if world.rebuilding:  # it may run already, under a generation that nobody remembers
+            engine = replace(world.engine, listed_at=None, list_due=now)
+            world = replace(world, engine=engine)
         return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
     old = state.record
     if old.deleting:

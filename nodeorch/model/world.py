@@ -71,6 +71,7 @@ class Code(StrEnum):
     ENGINE_UP = "EngineUp"
     STATE_REBUILT = "StateRebuilt"
     STORE_FAILED = "StoreFailed"
+    STORE_WORKS = "StoreWorks"
     DAEMON_STARTED = "DaemonStarted"
     DAEMON_STOPPED = "DaemonStopped"
 
@@ -323,6 +324,8 @@ class World(_Frozen, frozen=True):
     shutdown: bool = False
     rebuilding: bool = False
     """The database was lost: sealed containers are taken back at the next listing."""
+    store_trouble: str = ""
+    """Why nothing can be written down at present; then nothing is created or removed."""
     serial: int = 0
     notes: tuple[Note, ...] = ()
     """Drained into the journal after each step."""

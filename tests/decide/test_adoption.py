@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.model.facts import ContainerSeen, EngineSeen, Listed, Loaded
+from nodeorch.model.actions import CreateContainer
+from nodeorch.model.facts import ContainerSeen, EngineSeen, Listed, Loaded, SpecsSeen
 from tests.decide.story import Story, workload
 
 
@@ -28,3 +29,21 @@ def test_listings_tell_whole_seconds_and_the_inspection_that_follows_corrects_th
     later.now += 30
     later.tell(Listed(containers=(coarse,), begun=later.now))
     assert later.world.workloads["web"].instances[own.name].started_wall == 1234.56
+
+
+def test_a_spec_repaired_after_the_database_was_lost_finds_its_container() -> None:
+    """It runs under a generation that nobody remembers: look before creating another one."""
+    story = Story(workload()).up().specs(workload(env={"V": "2"})).settle()
+    story.wait(5).settle()
+    assert [c.name for c in story.containers.values()] == ["web.0.g2"]
+
+    later = Story()
+    later.containers = dict(story.containers)
+    later.tell(Loaded(desired={}, instances={}, serial=0, rebuilt=True))
+    later.tell(SpecsSeen(workloads={}, rejected={"web": "broken"}))
+    later.tell(EngineSeen(answering=True, words="answers"))
+    later.settle()
+    assert later.world.workloads == {}
+    later.specs(workload(env={"V": "2"})).settle()
+    assert list(later.world.workloads["web"].instances) == ["web.0.g2"]
+    assert not later.took(CreateContainer)

@@ -116,24 +116,6 @@ def test_a_full_disk_stops_no_supervision(small: Host) -> None:
     assert host.instance("web")["restarts"] == restarts
 
 
-def test_a_disk_turned_read_only(small: Host) -> None:
-    host = small
-    host.sleeper("web", QUICK)
-    host.running("web")
-    remount(host, "ro")
-    kill(host, "web")
-    wait_for(lambda: "read-only" in troubles(host), 10, "it is told")
-    kill(host, "web")
-    remount(host, "rw")
-    wait_for(lambda: not troubles(host), 10, "the trouble is over")
-    assert len(events(host, "Signaled", "web")) == 2
-
-
-def remount(host: Host, mode: str) -> None:
-    """SQLite keeps its files open for writing: bind mounts turn around the files below."""
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(host.state)], check=True)
-
-
 def test_a_database_of_garbage_is_set_aside_and_everything_adopted(host: Host) -> None:
     host.sleeper("web", replicas=2)
     host.sleeper("db")
@@ -264,8 +246,12 @@ def test_a_suspended_daemon_catches_up(host: Host) -> None:
     os.kill(host.pid, signal.SIGSTOP)
     os.kill(web["pid"], signal.SIGKILL)
     host.lab.podman("rm", "-f", "-t0", db["container_id"])
-    (host.specs / "new.toml").write_text((host.specs / "web.toml").read_text().replace("web", "new"))
+    (host.specs / "new.toml").write_text(
+        (host.specs / "web.toml").read_text().replace("web", "new")
+    )
     os.kill(host.pid, signal.SIGCONT)
     host.until("web", lambda w: w["ready"] == 1 and w["instances"][0]["restarts"] == 1)
-    host.until("db", lambda w: w["ready"] == 1 and w["instances"][0]["container_id"] != db["container_id"])
+    host.until(
+        "db", lambda w: w["ready"] == 1 and w["instances"][0]["container_id"] != db["container_id"]
+    )
     host.running("new")

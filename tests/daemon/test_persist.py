@@ -1,0 +1,133 @@
+"""What is written, and that a disk's bad moment loses nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from nodeorch.daemon.persist import NOTES_KEPT, Persister
+from nodeorch.decide.edit import put, say
+from nodeorch.model.world import Code, DesiredRecord, Version, WorkloadState, World
+from nodeorch.ports import Changes, Entry, StoreError
+from tests.decide.story import workload
+
+
+class GatedStore:
+    """Each save waits for the test's word: True, or the words of its failure."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Changes, asyncio.Future[str]]] = []
+        self.desired: set[str] = set()
+        self.words: list[str] = []
+
+    async def save(self, changes: Changes) -> tuple[Entry, ...]:
+        verdict: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.asked.append((changes, verdict))
+        trouble = await verdict
+        if trouble:
+            raise StoreError(trouble)
+        for name, record in changes.desired.items():
+            (self.desired.discard if record is None else self.desired.add)(name)
+        self.words += [note.why.words for _, note in changes.notes]
+        return ()
+
+
+class Wall:
+    time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def wall(self) -> float:
+        self.time += 1
+        return self.time
+
+
+class Desk:
+    """A persister between a store and the loop's ear."""
+
+    def __init__(self) -> None:
+        self.store = GatedStore()
+        self.heard: list[tuple[bool, str]] = []
+        self.persister = Persister(
+            self.store,  # type: ignore[arg-type]
+            Wall(),
+            lambda entries: None,
+            lambda working, words: self.heard.append((working, words)),
+        )
+        self.world = World()
+
+    def declare(self, name: str) -> asyncio.Future[None]:
+        target = Version(generation=1, digest="d", template="t", workload=workload(name))
+        record = DesiredRecord(target=target, declared="d", latest=1)
+        self.world = say(
+            put(self.world, WorkloadState(record=record)), Code.SPEC_ACCEPTED, f"declared {name}"
+        )
+        return self.save()
+
+    def save(self) -> asyncio.Future[None]:
+        saved = self.persister.save(self.world)
+        self.world = replace(self.world, notes=())
+        assert saved is not None
+        return saved
+
+    async def answer(self, saved: asyncio.Future[None], trouble: str = "") -> None:
+        """To the oldest save without an answer."""
+        while not self.store.asked:
+            await asyncio.sleep(0)
+        self.store.asked.pop(0)[1].set_result(trouble)
+        if trouble:
+            with pytest.raises(StoreError, match=trouble):
+                await saved
+        else:
+            await saved
+
+
+async def test_two_failed_saves_are_made_good_by_the_next() -> None:
+    desk = Desk()
+    first, second = desk.declare("a"), desk.declare("b")
+    await desk.answer(first, "full")
+    await desk.answer(second, "full")
+    assert desk.persister.trouble == "full" and desk.heard == [(False, "full")]
+    await desk.answer(desk.save())
+    assert desk.store.desired == {"a", "b"}
+    assert desk.store.words == ["declared a", "declared b"]
+    assert desk.persister.trouble == "" and desk.heard[1:] == [(True, "")]
+    assert desk.persister.save(desk.world) is None
+
+
+async def test_a_save_begun_before_a_failure_that_fails_later_takes_nothing_back() -> None:
+    desk = Desk()
+    first, second = desk.declare("a"), desk.declare("b")
+    await desk.answer(first, "full")
+    third = desk.declare("c")  # leans on what was there before the first
+    await desk.answer(second, "full")
+    await desk.answer(third)
+    await desk.answer(desk.save())  # the second's words
+    assert desk.store.desired == {"a", "b", "c"}
+    assert sorted(desk.store.words) == ["declared a", "declared b", "declared c"]
+    assert desk.persister.save(desk.world) is None
+
+
+async def test_a_failure_after_a_success_writes_only_what_is_missing() -> None:
+    desk = Desk()
+    await desk.answer(desk.declare("a"))
+    await desk.answer(desk.declare("b"), "full")
+    again = desk.save()
+    while not desk.store.asked:
+        await asyncio.sleep(0)
+    assert desk.store.asked[0][0].desired.keys() == {"b"}
+    await desk.answer(again)
+    assert desk.store.desired == {"a", "b"}
+
+
+async def test_words_that_wait_for_the_disk_are_bounded_and_the_newest_stay() -> None:
+    desk = Desk()
+    for count in range(NOTES_KEPT + 50):
+        desk.world = say(desk.world, Code.READY, f"note {count}")
+        await desk.answer(desk.save(), "full")
+    await desk.answer(desk.save())
+    assert len(desk.store.words) == NOTES_KEPT
+    assert desk.store.words[-1] == f"note {NOTES_KEPT + 49}"
