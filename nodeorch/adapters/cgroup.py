@@ -11,6 +11,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from nodeorch.model.world import Limits
 from nodeorch.ports import Usage
 
@@ -19,6 +21,33 @@ UNLIMITED_V1 = 1 << 62
 REMEMBERED = 4096
 """Containers whose paths are kept; the oldest go first."""
 CHUNK = 8192
+
+IO_V1 = {
+    "blkio.throttle.read_bps_device": "read_bytes",
+    "blkio.throttle.write_bps_device": "write_bytes",
+    "blkio.throttle.read_iops_device": "read_ops",
+    "blkio.throttle.write_iops_device": "write_ops",
+}
+IO_V2 = {"rbps": "read_bytes", "wbps": "write_bytes", "riops": "read_ops", "wiops": "write_ops"}
+ULIMITS = {
+    "Max cpu time": "cpu",
+    "Max file size": "fsize",
+    "Max data size": "data",
+    "Max stack size": "stack",
+    "Max core file size": "core",
+    "Max resident set": "rss",
+    "Max processes": "nproc",
+    "Max open files": "nofile",
+    "Max locked memory": "memlock",
+    "Max file locks": "locks",
+    "Max pending signals": "sigpending",
+    "Max msgqueue size": "msgqueue",
+    "Max nice priority": "nice",
+    "Max realtime priority": "rtprio",
+    "Max realtime timeout": "rttime",
+}
+"""Names in /proc/PID/limits, as proc(5) has them → as setrlimit(2) and specs do."""
+NAME_WIDTH = 26
 
 Place = Mapping[str, str]
 """Controller → directory of the container; on v2 the only controller is ""."""
@@ -97,7 +126,8 @@ class CgroupReader:
         place = self._place(pid, container_id)
         if place is None:
             return None
-        return _limits_v2(place[""]) if self.v2 else _limits_v1(place)
+        limits = _limits_v2(place[""]) if self.v2 else _limits_v1(place)
+        return replace(limits, ulimits=_ulimits(_read(f"{self._proc}/{pid}/limits")))
 
     def usage(self, pid: int, container_id: str) -> Usage | None:
         """Memory without the page cache that the kernel would give up first."""
@@ -184,6 +214,7 @@ def _limits_v2(where: str) -> Limits:
         cpuset=(_read(f"{where}/cpuset.cpus") or "").strip() or None,
         pids=_number(_read(f"{where}/pids.max")),
         io_weight=_io_weight_v2(where),
+        io=_io_v2(_read(f"{where}/io.max")),
     )
 
 
@@ -220,6 +251,7 @@ def _limits_v1(place: Place) -> Limits:
         cpuset=(_read(f"{place.get('cpuset', '')}/cpuset.cpus") or "").strip() or None,
         pids=_number(_read(f"{place.get('pids', '')}/pids.max")),
         io_weight=_io_weight_v1(place.get("blkio", "")),
+        io=_io_v1(place.get("blkio", "")),
     )
 
 
@@ -227,3 +259,42 @@ def _io_weight_v1(where: str) -> int | None:
     text = _read(f"{where}/blkio.bfq.weight") or _read(f"{where}/blkio.weight")
     weight = _default_weight(text)
     return None if weight is None else weight_of_blkio(weight)
+
+
+def _ulimits(text: str | None) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for line in (text or "").splitlines():
+        name = ULIMITS.get(line[:NAME_WIDTH].strip())
+        values = line[NAME_WIDTH:].split()
+        if name is not None and len(values) >= 2:
+            soft, hard = (-1 if v == "unlimited" else int(v) for v in values[:2])
+            found[name] = (soft, hard)
+    return found
+
+
+def _io_v2(text: str | None) -> dict[str, dict[str, int]]:
+    """Lines are "8:0 rbps=1048576 wbps=max riops=max wiops=max"."""
+    found: dict[str, dict[str, int]] = {}
+    for line in (text or "").splitlines():
+        device, *pairs = line.split()
+        for key, _, value in (pair.partition("=") for pair in pairs):
+            if key in IO_V2 and value.isdigit():
+                found.setdefault(_device(device), {})[IO_V2[key]] = int(value)
+    return found
+
+
+def _io_v1(where: str) -> dict[str, dict[str, int]]:
+    """A file a field, lines are "8:0 1048576"."""
+    found: dict[str, dict[str, int]] = {}
+    for file, field in IO_V1.items():
+        for line in (_read(f"{where}/{file}") or "").splitlines():
+            device, _, value = line.partition(" ")
+            if value.isdigit():
+                found.setdefault(_device(device), {})[field] = int(value)
+    return found
+
+
+def _device(number: str) -> str:
+    """The name of a block device: "8:0" is /dev/sda; the number itself where sysfs is silent."""
+    link = f"/sys/dev/block/{number}"
+    return "/dev/" + os.path.basename(os.path.realpath(link)) if os.path.exists(link) else number

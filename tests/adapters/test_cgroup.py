@@ -27,6 +27,7 @@ V2 = {
     "cpuset.cpus": "0-1",
     "pids.max": "64",
     "io.weight": "default 500\n8:0 200",
+    "io.max": "999:0 rbps=1048576 wbps=max riops=max wiops=50",
 }
 V1 = {
     "memory/memory.limit_in_bytes": "67108864",
@@ -42,7 +43,16 @@ V1 = {
     "cpuset/cpuset.cpus": "0",
     "pids/pids.max": "64",
     "blkio/blkio.bfq.weight": "200",
+    "blkio/blkio.throttle.read_bps_device": "999:0 1048576",
+    "blkio/blkio.throttle.write_iops_device": "999:0 50",
 }
+IO = {"999:0": {"read_bytes": 1048576, "write_ops": 50}}
+PROCESS = """\
+Limit                     Soft Limit           Hard Limit           Units
+Max core file size        0                    unlimited            bytes
+Max open files            1024                 4096                 files
+"""
+ULIMITS = {"core": (0, -1), "nofile": (1024, 4096)}
 CROWD = ("memory", "cpu,cpuacct", "cpuset", "pids", "blkio")
 
 
@@ -59,6 +69,7 @@ class Tree:
         else:
             lines = [f"{n}:{c}:/{self.where}{inside}" for n, c in enumerate(CROWD, 2)]
             lines += ["1:name=systemd:/elsewhere", "0::/"]
+        (self.proc / "7" / "limits").write_text(PROCESS)
         (self.proc / "7" / "cgroup").write_text("\n".join(lines) + "\n")
 
     def write(self, files: dict[str, str], *more: str) -> None:
@@ -104,13 +115,17 @@ def test_v2_limits(v2: Tree) -> None:
         cpuset="0-1",
         pids=64,
         io_weight=500,
+        io=IO,
+        ulimits=ULIMITS,
     )
 
 
 def test_v2_without_limits(v2: Tree) -> None:
     nothing = dict.fromkeys(("memory.max", "memory.high", "memory.swap.max", "pids.max"), "max")
     v2.write(nothing | {"cpu.max": "max 100000", "cpuset.cpus": "", "io.weight": "default 100"})
-    assert v2.reader().limits(7, CID) == Limits(cpu_weight=300, io_weight=100)
+    assert v2.reader().limits(7, CID) == Limits(
+        cpu_weight=300, io_weight=100, io=IO, ulimits=ULIMITS
+    )
 
 
 def test_v2_block_weight_of_bfq_and_missing_controllers(v2: Tree) -> None:
@@ -120,7 +135,7 @@ def test_v2_block_weight_of_bfq_and_missing_controllers(v2: Tree) -> None:
     for name in V2:
         v2.path(name).unlink(missing_ok=True)
     v2.path("io.bfq.weight").unlink()
-    assert v2.reader().limits(7, CID) == Limits()
+    assert v2.reader().limits(7, CID) == Limits(ulimits=ULIMITS)
 
 
 def test_v2_usage(v2: Tree) -> None:
@@ -140,6 +155,8 @@ def test_v1_limits(v1: Tree) -> None:
         cpuset="0",
         pids=64,
         io_weight=1920,
+        io=IO,
+        ulimits=ULIMITS,
     )
 
 
@@ -153,7 +170,9 @@ def test_v1_without_limits(v1: Tree) -> None:
             "pids/pids.max": "max",
         }
     )
-    assert v1.reader().limits(7, CID) == Limits(cpu_weight=40, cpuset="0", io_weight=1920)
+    assert v1.reader().limits(7, CID) == Limits(
+        cpu_weight=40, cpuset="0", io_weight=1920, io=IO, ulimits=ULIMITS
+    )
 
 
 def test_v1_without_swap_accounting(v1: Tree) -> None:

@@ -322,6 +322,8 @@ async def test_limits_in_the_kernel(engine: PodmanEngine) -> None:
     assert (seen.memory, seen.memory_high, seen.cpu) == (64 * MIB, 48 * MIB, 0.25)
     assert seen.swap in (16 * MIB, None)
     assert (seen.cpu_weight, seen.cpuset, seen.pids) == (300, "0", 40)
+    assert seen.io == ({path: {"read_bytes": 1 << 20, "write_ops": 50}} if path else {})
+    assert seen.ulimits["nofile"][0] == seen.ulimits["nofile"][1] > 0
     changed = Resources(memory=128 * MIB, cpu_weight=50, pids=41, memory_high=100 * MIB)
     await engine.update(container.id, changed)
     seen = reader.limits(container.pid, container.id)
