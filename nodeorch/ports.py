@@ -139,6 +139,9 @@ class Deaths(Protocol):
     async def wait(self, pid: int, timeout: float) -> bool:
         """True when the process is dead within timeout seconds."""
 
+    def started(self, pid: int) -> float | None:
+        """When the process started, boot time; None: it is gone."""
+
     def close(self) -> None: ...
 
 

@@ -15,6 +15,8 @@ from nodeorch.ports import Inbox
 
 log = logging.getLogger(__name__)
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
 
 class _Watch(Struct):
     container_id: str
@@ -112,6 +114,15 @@ class PidfdDeaths:
             os.close(handle)
             return None
         return handle
+
+    def started(self, pid: int) -> float | None:
+        """By the kernel: no step of the wall clock moves it. proc_pid_stat(5), field 22."""
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                ticks = file.read().rpartition(")")[2].split()[19]
+        except OSError:
+            return None
+        return int(ticks) / TICKS
 
     def close(self) -> None:
         for watch in self._watches.values():

@@ -189,10 +189,10 @@ class Executor:
         """What only the daemon can tell of a container: its seal, its start in boot time."""
         marks = container.labels
         serial = marks.get(labels.SERIAL, "")
-        started = container.started_wall - self._clock.wall() + self._clock.now()
+        started = self._deaths.started(container.pid) if container.pid else None
         return replace(
             container,
-            started=max(0.0, started) if container.started_wall > 0 else 0.0,
+            started=started or 0.0,
             sealed=serial.isdigit()
             and self._seal.verify(container.name, int(serial), marks.get(labels.SEAL, "")),
         )

@@ -121,7 +121,7 @@ class Supervisor:
         finally:
             self._subscribers.discard(queue)
 
-    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:  # noqa: ASYNC109
+    async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:
         """Wait for a world that satisfies the predicate; False after ``timeout`` seconds."""
         if predicate(self.world):
             return True

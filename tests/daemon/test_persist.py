@@ -12,6 +12,7 @@ from nodeorch.decide.edit import put, say
 from nodeorch.model.world import Code, DesiredRecord, Version, WorkloadState, World
 from nodeorch.ports import Changes, Entry, StoreError
 from tests.decide.story import workload
+from tests.lab.wait import async_wait_for
 
 
 class GatedStore:
@@ -75,8 +76,7 @@ class Desk:
 
     async def answer(self, saved: asyncio.Future[None], trouble: str = "") -> None:
         """To the oldest save without an answer."""
-        while not self.store.asked:
-            await asyncio.sleep(0)
+        await async_wait_for(lambda: self.store.asked)
         self.store.asked.pop(0)[1].set_result(trouble)
         if trouble:
             with pytest.raises(StoreError, match=trouble):
@@ -116,8 +116,7 @@ async def test_a_failure_after_a_success_writes_only_what_is_missing() -> None:
     await desk.answer(desk.declare("a"))
     await desk.answer(desk.declare("b"), "full")
     again = desk.save()
-    while not desk.store.asked:
-        await asyncio.sleep(0)
+    await async_wait_for(lambda: desk.store.asked)
     assert desk.store.asked[0][0].desired.keys() == {"b"}
     await desk.answer(again)
     assert desk.store.desired == {"a", "b"}

@@ -39,6 +39,9 @@ class FakeDeaths:
             return False
         return True
 
+    def started(self, pid: int) -> float | None:
+        return None  # then a run begins when it is seen
+
     def close(self) -> None:
         self._wanted.clear()
         self._engine.on_death.remove(self._died)

@@ -31,6 +31,10 @@ class Host:
         self.socket = self.dir / "nodeorch.sock"
         self.config = self.dir / "nodeorch.toml"
         self.log = self.dir / "nodeorchd.log"
+        self.program = ["-m", "nodeorch.daemon.main"]
+        """What Python is to run as the daemon."""
+        self.code = Path(__file__).parents[2]
+        """Where it finds the package."""
         self.specs.mkdir()
         self.configure()
         self._daemon: subprocess.Popen[bytes] | None = None
@@ -64,11 +68,11 @@ class Host:
     def start(self) -> Host:
         with self.log.open("ab") as log:
             self._daemon = subprocess.Popen(
-                [sys.executable, "-m", "nodeorch.daemon.main", "--config", str(self.config)],
+                [sys.executable, *self.program, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                env={**os.environ, "PYTHONPATH": str(self.code)},
                 cwd="/",
             )
         wait_for(self.answers, START, "the daemon answers")

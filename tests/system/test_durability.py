@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,7 +17,27 @@ import pytest
 from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
-from tests.system.kit import ROOT, clear, events, node, one_host, run, runs, until_event, until_runs
+from tests.system.kit import (
+    ROOT,
+    clear,
+    events,
+    node,
+    one_host,
+    patiently,
+    run,
+    runs,
+    until_event,
+    until_runs,
+)
+
+WALL = """\
+import sys, time
+real, file = time.time, sys.argv.pop(1)
+time.time = lambda: real() + float(open(file).read())
+from nodeorch.daemon.main import main
+main()
+"""
+"""The daemon under a wall clock that is as wrong as a file says. The host's is not ours to set."""
 
 QUICK = '[restart]\nbackoff = { initial = "20ms", max = "50ms" }\n'
 
@@ -106,7 +128,7 @@ def test_a_full_disk_stops_no_supervision(small: Host) -> None:
     host.running("new")
     wait_for(lambda: not troubles(host), 10, "the trouble is over")
     assert "the disk is full" in until_event(host, "StoreFailed")["words"]
-    ends = [e for e in events(host, "Signaled", "web")]
+    ends = events(host, "Signaled", "web")
     restarts = host.instance("web")["restarts"]
     assert len(ends) == restarts  # what happened meanwhile was written down later
     before = runs(host)
@@ -255,3 +277,87 @@ def test_a_suspended_daemon_catches_up(host: Host) -> None:
         "db", lambda w: w["ready"] == 1 and w["instances"][0]["container_id"] != db["container_id"]
     )
     host.running("new")
+
+
+def ticks(pid: int) -> str:
+    """When the process started, as the kernel counts."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_a_clock_set_back_and_forth_an_hour_moves_nothing(host: Host) -> None:
+    wrong = host.dir / "wrong"
+    wrong.write_text("0")
+    plain = host.program
+    host.stop()
+    host.program = ["-c", WALL, str(wrong)]
+    host.start()
+    try:
+        host.sleeper("still", PROBED)
+        host.sleeper("web", QUICK)
+        host.running("still")
+        host.running("web")
+        still = runs(host)["still.0.g1"]
+        for hours in (-1, 1):
+            wrong.write_text(str(hours * 3600))
+            kill(host, "web")  # noticed, restarted, and its backoff is as ever
+            kill(host, "web")
+            asked = probed(host)
+            wait_for(lambda asked=asked: probed(host) > asked, 10, "probes go on")
+            assert run(host, "wait", "web", "--timeout", "5s").returncode == 0
+            assert runs(host)["still.0.g1"] == still
+            host.kill()  # a daemon that starts with the wrong clock adopts all the same
+            host.start()
+            host.running("still")
+            patiently(lambda: same(host, still))
+            kill(host, "web")
+        ends = events(host, "Signaled", "web")
+        assert [e["details"]["exit_code"] for e in ends] == [137] * 6
+        assert sorted(e["seq"] for e in ends) == [e["seq"] for e in ends]
+        assert events(host, "ProbeFailed", "still") == []
+        # An hour earlier or later, what ran for some seconds ran for some seconds.
+        assert all(0 <= e["details"]["ran_seconds"] < 60 for e in ends), json.dumps(ends)
+    finally:
+        host.stop()
+        host.program = plain
+
+
+PROBED = """
+[probes.readiness]
+exec = ["true"]
+interval = "300ms"
+[probes.liveness]
+exec = ["true"]
+interval = "300ms"
+"""
+
+
+def probed(host: Host) -> int:
+    probes = host.instance("still").get("probes") or {}
+    return int(probes.get("liveness", {}).get("runs", 0))
+
+
+def same(host: Host, still: tuple[str, int, str]) -> None:
+    assert runs(host)["still.0.g1"] == still
+
+
+def test_an_upgrade_and_a_downgrade_keep_what_runs(host: Host) -> None:
+    host.sleeper("web", replicas=2)
+    host.running("web")
+    before, here = runs(host), host.code
+    started = {name: ticks(run[1]) for name, run in before.items()}
+    other = host.dir / "other-version"
+    shutil.copytree(here / "nodeorch", other / "nodeorch")
+    (other / "nodeorch" / "__init__.py").write_text('__version__ = "99.0.0"\n')
+    try:
+        for code, end in ((other, host.stop), (here, host.kill)):
+            end()
+            host.code = code
+            host.start()
+            host.running("web")
+            assert (host.client.get("/v1/version")["version"] == "99.0.0") == (code is other)
+            until_runs(host, before)
+            assert {name: ticks(run[1]) for name, run in runs(host).items()} == started
+            assert all(i["restarts"] == 0 for i in host.one("web")["instances"])
+    finally:
+        host.stop()
+        host.code = here
