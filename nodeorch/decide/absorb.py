@@ -137,8 +137,10 @@ def _has_readiness(probes: Any) -> bool:
 
 
 def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
+    # A wait for an image ends with the daemon: its time may be of an earlier boot's clock.
     states: dict[str, WorkloadState] = {
-        name: WorkloadState(record=record) for name, record in fact.desired.items()
+        name: WorkloadState(record=replace(record, image_failures=0, image_next_try=None))
+        for name, record in fact.desired.items()
     }
     for own in fact.instances.values():
         state = states.get(own.workload)

@@ -152,6 +152,15 @@ def test_after_a_reboot_everything_starts_and_nothing_counts_as_failure() -> Non
     assert heir.instance("web.0.g1").record.failures == 0
 
 
+def test_a_wait_for_an_image_does_not_outlive_its_boot() -> None:
+    story = Story(workload(image="localhost/missing:1")).up()
+    for _ in range(6):
+        story.wait(31).settle()
+    heir = successor(story, boot_id="boot-2")
+    heir.now = 5.0
+    assert "EnsureImage" in [type(a).__name__ for a in heir.settle().done]
+
+
 def test_an_engine_that_does_not_answer_is_nobodys_failure() -> None:
     story = Story(workload()).up()
     story.die("web.0.g1")
