@@ -1,0 +1,1 @@
+"""What nodeorch costs, beside what the bare engine or a peer costs, in one run."""

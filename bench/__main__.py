@@ -1,0 +1,90 @@
+"""Measure what was promised, beside the bare engine or a peer, and print one table.
+
+    sudo python -m bench [NAME…] [--venv DIR]
+
+Names: recovery bulk memory cpu status api storm replan; all by default. Needs root, Podman,
+busybox-static and podman-compose; the daemon is installed as users have it, into DIR, or
+into a folder that is removed in the end. What is measured: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import api, bulk, cpu, memory, recovery, replan, status
+from bench.installed import install
+from bench.place import Place
+from bench.table import Row, markdown
+
+NAMES = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm", "replan")
+MANY_MIB, NONE_MIB = 55, 45
+
+
+def with_engine(place: Place, wanted: set[str]) -> list[Row]:
+    rows: list[Row] = []
+    figures: dict[str, recovery.Figures] = {}
+    if "memory" in wanted:
+        rows += memory.measure(place, 0, NONE_MIB)
+    if wanted & {"recovery", "storm"}:
+        rows += recovery.quiet(place, figures)
+    if "storm" in wanted:
+        rows += recovery.storm(place, figures)
+    if "bulk" in wanted:
+        rows += bulk.measure(place)
+    if wanted & {"memory", "cpu", "status", "api", "recovery"}:
+        with place.hundred():
+            rows += with_hundred(place, wanted, figures)
+    return rows
+
+
+def with_hundred(place: Place, wanted: set[str], figures: dict[str, recovery.Figures]) -> list[Row]:
+    rows: list[Row] = []
+    if "memory" in wanted:
+        rows += memory.measure(place, 100, MANY_MIB)
+    if "status" in wanted:
+        rows += status.measure(place)
+    if "api" in wanted:
+        rows += api.measure(place)
+    if "cpu" in wanted:
+        rows += cpu.measure(place)
+    if "recovery" in wanted:
+        rows += recovery.crowded(place, figures)
+    return rows
+
+
+def measure(wanted: set[str], venv: Path) -> list[Row]:
+    rows: list[Row] = []
+    if wanted - {"replan"}:
+        install(venv)
+        place = Place(venv)
+        try:
+            rows += with_engine(place, wanted)
+        except BaseException:
+            print(place.host.journal(), file=sys.stderr)
+            raise
+        finally:
+            place.close()
+    if "replan" in wanted:
+        rows += replan.measure()
+    return rows
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {' '.join(NAMES)}")
+    parser.add_argument("--venv", type=Path, help="where to install the daemon; kept")
+    options = parser.parse_args(arguments)
+    wanted = set(options.names or NAMES)
+    if unknown := wanted - set(NAMES):
+        parser.error(f"cannot measure {', '.join(sorted(unknown))}: no such name")
+    with tempfile.TemporaryDirectory(prefix="nodeorch-bench-", dir="/var/tmp") as folder:
+        rows = measure(wanted, options.venv or Path(folder) / "venv")
+    print(f"\n{markdown(rows)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
