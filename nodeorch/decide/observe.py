@@ -52,6 +52,8 @@ def listed(world: World, fact: Listed, now: float) -> World:
             container = by_id.get(own) if own else _created(by_name, instance)
             if container is not None:
                 world = seen(world, instance, container, now)
+            elif own:  # a listing can miss one: look before it is believed gone
+                world = put_instance(world, replace(instance, stale=True))
             else:
                 world = _gone(world, instance)
     return _rebuild(world, fact, now) if world.rebuilding else world

@@ -145,7 +145,11 @@ def failed(world: World, fact: Failed, now: float) -> World:
     instance = replace(instance, touched=now)
     if kind == "not_found":
         world = say(
-            world, Code.REMOVED_OUTSIDE, "its container is gone", action.workload, action.key
+            world,
+            Code.REMOVED_OUTSIDE,
+            "its container was removed outside nodeorch",
+            action.workload,
+            action.key,
         )
         return drop_instance(world, instance)
     if isinstance(action, StartContainer):

@@ -47,3 +47,18 @@ def test_a_spec_repaired_after_the_database_was_lost_finds_its_container() -> No
     later.specs(workload(env={"V": "2"})).settle()
     assert list(later.world.workloads["web"].instances) == ["web.0.g2"]
     assert not later.took(CreateContainer)
+
+
+def test_a_listing_that_misses_a_container_is_not_believed() -> None:
+    story = Story(workload()).up()
+    before = story.instance("web.0.g1")
+    story.now += 30
+    story.tell(Listed(containers=(), begun=story.now)).settle()
+    after = story.instance("web.0.g1")
+    assert (after.record, after.pid) == (before.record, before.pid)
+    assert story.took(CreateContainer) == ["web.0.g1"]
+    story.containers.clear()  # it is true now
+    story.now += 30
+    story.tell(Listed(containers=(), begun=story.now)).settle()
+    assert story.took(CreateContainer) == ["web.0.g1", "web.0.g1"]
+    assert "RemovedOutside: its container was removed outside nodeorch" in story.words
