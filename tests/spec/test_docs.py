@@ -1,0 +1,152 @@
+"""The documentation holds what it says: its examples are valid, its tables are the structs."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import inspect
+
+from nodeorch.decide.template import LIVE, UNSET_NEEDS_RECREATE
+from nodeorch.model.workload import Workload
+from nodeorch.spec.load import load_text
+from nodeorch.spec.problems import errors
+from nodeorch.spec.schema import schema
+from nodeorch.spec.settings import Settings, load_settings
+from nodeorch.spec.walk import plain, type_info
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+SPECS = {
+    "Main": "## `[workload]`",
+    "Resources": "## `[resources]`",
+    "DeviceLimit": "### `io`",
+    "Ulimit": "### `ulimits`",
+    "Port": "## `[[ports]]`",
+    "Volume": "## `[[volumes]]`",
+    "Probes": "## `[probes.…]`",
+    "Probe": "Each of them has:",
+    "Http": "### `http`",
+    "Tcp": "### `tcp`",
+    "Grpc": "### `grpc`",
+    "Restart": "## `[restart]`",
+    "Backoff": "### `backoff`",
+    "Stop": "## `[stop]`",
+    "Security": "## `[security]`",
+    "Logs": "## `[logs]`",
+    "Update": "## `[update]`",
+}
+"""Struct → the line above its table in docs/specs.md."""
+
+SETTINGS = "## Settings"
+"""The line above their table in docs/operations.md; keys are written ``[table] key``."""
+
+
+def _blocks() -> Iterator[Any]:
+    for page in PAGES:
+        found = re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.S | re.M)
+        for number, text in enumerate(found, 1):
+            yield pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
+
+
+@pytest.mark.parametrize("text", list(_blocks()))
+def test_toml_in_the_documentation_is_valid(text: str) -> None:
+    if re.search(r"^\[workload\]", text, re.M):
+        workload, problems = load_text(text, "block.toml")
+        assert workload is not None and not problems, [p.text() for p in problems]
+    else:
+        settings, found = load_settings([("block.toml", text)])
+        assert settings is not None and not errors(found), [p.text() for p in found]
+
+
+def _structs(info: inspect.StructType) -> dict[str, tuple[inspect.StructType, str]]:
+    """Name → (struct, the path of the field it was found at), of everything below."""
+    found: dict[str, tuple[inspect.StructType, str]] = {}
+
+    def walk(struct: inspect.StructType, path: str) -> None:
+        for field in struct.fields:
+            inner = plain(field.type).type
+            if isinstance(inner, inspect.VarTupleType):
+                inner = plain(inner.item_type).type
+            elif isinstance(inner, inspect.DictType):
+                inner = plain(inner.value_type).type
+            if isinstance(inner, inspect.StructType):
+                below = f"{path}.{field.encode_name}".lstrip(".")
+                found.setdefault(inner.cls.__name__, (inner, below))
+                walk(inner, below)
+
+    walk(info, "")
+    return found
+
+
+def _table(page: str, line: str) -> dict[str, list[str]]:
+    """First cell → the others, of the first table with a "Key" below a line."""
+    lines = (ROOT / "docs" / page).read_text().split("\n")
+    start = lines.index(line)
+    head = next(i for i in range(start, len(lines)) if lines[i].startswith("| Key |"))
+    rows: dict[str, list[str]] = {}
+    for row in lines[head + 2 :]:
+        if not row.startswith("|"):
+            break
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        rows[cells[0].strip("`")] = cells[1:]
+    return rows
+
+
+def _default(owner: dict[str, Any], key: str) -> str:
+    """As the table has to write it."""
+    if key in owner.get("required", ()):
+        return "required"
+    value = owner["properties"][key].get("default")
+    return "-" if value is None else f"`{json.dumps(value)}`"
+
+
+def _change(path: str) -> str:
+    if path in UNSET_NEEDS_RECREATE:
+        return "live*"
+    return "live" if path in LIVE or path.split(".")[0] in LIVE else "recreate"
+
+
+@pytest.mark.parametrize("name", sorted(_structs(type_info(Workload))))
+def test_each_field_of_a_spec_is_documented(name: str) -> None:
+    info, path = _structs(type_info(Workload))[name]
+    rows = _table("specs.md", SPECS[name])
+    assert list(rows) == [field.encode_name for field in info.fields]
+    definition = schema("workload")["definitions"][name]
+    for key, (default, change, _) in rows.items():
+        assert default == _default(definition, key), key
+        assert change == _change(f"{path}.{key}"), key
+
+
+def test_each_setting_is_documented() -> None:
+    rows = _table("operations.md", SETTINGS)
+    whole = schema("settings")
+    expected: dict[str, str] = {}
+    for field in type_info(Settings).fields:
+        inner = plain(field.type).type
+        assert isinstance(inner, inspect.StructType)
+        definition = whole["definitions"][inner.cls.__name__]
+        for key in inner.fields:
+            at = f"[{field.encode_name}] {key.encode_name}"
+            expected[at] = _default(definition, key.encode_name)
+    assert {key: cells[0] for key, cells in rows.items()} == expected
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} → {target}"
+
+
+def test_the_commented_configuration_is_the_documented_one() -> None:
+    shipped = tomllib.loads((ROOT / "configs" / "nodeorch.toml").read_text())
+    documented = {
+        tuple(re.sub(r"[\[\]]", "", k).split()) for k in _table("operations.md", SETTINGS)
+    }
+    assert {(t, k) for t, keys in shipped.items() for k in keys} <= documented
