@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from nodeorch.model.facts import EngineSeen, Fact, Hint
@@ -20,6 +21,7 @@ class EngineLink:
     def __init__(self, engine: Engine, inbox: Callable[[Fact], None]) -> None:
         self._engine = engine
         self._inbox = inbox
+        self._doubts = asyncio.Event()
         self.version = ""
 
     async def run(self) -> None:
@@ -28,6 +30,10 @@ class EngineLink:
             group.create_task(self._hints())
             group.create_task(self._pings())
 
+    def doubt(self) -> None:
+        """Some call of the engine went unanswered: ask now whether it is there at all."""
+        self._doubts.set()
+
     async def _pings(self) -> None:
         late = 0
         while True:
@@ -35,7 +41,9 @@ class EngineLink:
                 self.version = await self._engine.ping()
                 late = 0
                 self._inbox(EngineSeen(answering=True, words=f"podman {self.version} answers"))
-                await asyncio.sleep(CALM)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._doubts.wait(), CALM)
+                self._doubts.clear()
             except EngineError as error:
                 late += 1
                 if error.kind != "timeout" or late >= DOUBT:

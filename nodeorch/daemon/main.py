@@ -114,6 +114,7 @@ class _Daemon:
         )
         front = Front(self.supervisor, settings, files, engine, prober, usages.samples)
         link = EngineLink(engine, self._put)
+        self.supervisor.on_silence = link.doubt
         loop_task = asyncio.create_task(self.supervisor.run(executor))
         await _quietly(front.reload())
         link_task = asyncio.create_task(link.run())

@@ -47,6 +47,8 @@ class Supervisor:
         self.clock = clock
         self.steps = 0
         self.on_step: Callable[[], None] = lambda: None
+        self.on_silence: Callable[[], None] = lambda: None
+        """The engine has just stopped answering, as far as the world knows."""
         self._watches = watches
         self._executor: Executor | None = None
         self._inbox: asyncio.Queue[tuple[Fact, asyncio.Future[None] | None]] = asyncio.Queue()
@@ -151,6 +153,8 @@ class Supervisor:
         for _, done in batch:
             if done is not None:
                 self._spawn(_settle(done, saved))
+        if before.engine.answering and not world.engine.answering:
+            self.on_silence()
         self._watches.sync(world)
         self._wake(now)
         self._tell_waiters()

@@ -12,20 +12,19 @@ from nodeorch.decide.edit import put, say
 from nodeorch.model.world import Code, DesiredRecord, Version, WorkloadState, World
 from nodeorch.ports import Changes, Entry, StoreError
 from tests.decide.story import workload
-from tests.lab.wait import async_wait_for
 
 
 class GatedStore:
     """Each save waits for the test's word: True, or the words of its failure."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Changes, asyncio.Future[str]]] = []
+        self.asked: asyncio.Queue[tuple[Changes, asyncio.Future[str]]] = asyncio.Queue()
         self.desired: set[str] = set()
         self.words: list[str] = []
 
     async def save(self, changes: Changes) -> tuple[Entry, ...]:
         verdict: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.asked.append((changes, verdict))
+        self.asked.put_nowait((changes, verdict))
         trouble = await verdict
         if trouble:
             raise StoreError(trouble)
@@ -76,8 +75,7 @@ class Desk:
 
     async def answer(self, saved: asyncio.Future[None], trouble: str = "") -> None:
         """To the oldest save without an answer."""
-        await async_wait_for(lambda: self.store.asked)
-        self.store.asked.pop(0)[1].set_result(trouble)
+        (await self.store.asked.get())[1].set_result(trouble)
         if trouble:
             with pytest.raises(StoreError, match=trouble):
                 await saved
@@ -116,9 +114,10 @@ async def test_a_failure_after_a_success_writes_only_what_is_missing() -> None:
     await desk.answer(desk.declare("a"))
     await desk.answer(desk.declare("b"), "full")
     again = desk.save()
-    await async_wait_for(lambda: desk.store.asked)
-    assert desk.store.asked[0][0].desired.keys() == {"b"}
-    await desk.answer(again)
+    changes, verdict = await desk.store.asked.get()
+    assert changes.desired.keys() == {"b"}
+    verdict.set_result("")
+    await again
     assert desk.store.desired == {"a", "b"}
 
 
