@@ -2,7 +2,7 @@
 
     sudo python -m bench [NAME…] [--venv DIR]
 
-Names: recovery bulk memory cpu status api storm replan; all by default. Needs root, Podman,
+Names: recovery bulk memory cpu status api storm probes replan; all by default. Needs root, Podman,
 busybox-static and podman-compose; the daemon is installed as users have it, into DIR, or
 into a folder that is removed in the end. What is measured: docs/benchmarks.md.
 """
@@ -15,12 +15,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import api, bulk, cpu, memory, recovery, replan, status
+from bench import api, bulk, cpu, memory, probes, recovery, replan, status
 from bench.installed import install
 from bench.place import Place
 from bench.table import Row, markdown
 
-NAMES = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm", "replan")
+NAMES = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm", "probes", "replan")
 MANY_MIB, NONE_MIB = 55, 45
 
 
@@ -53,12 +53,14 @@ def with_hundred(place: Place, wanted: set[str], figures: dict[str, recovery.Fig
         rows += cpu.measure(place)
     if "recovery" in wanted:
         rows += recovery.crowded(place, figures)
+    if "memory" in wanted and len(wanted) > 1:
+        rows += memory.measure(place, 100, MANY_MIB, ", after all the above")
     return rows
 
 
 def measure(wanted: set[str], venv: Path) -> list[Row]:
     rows: list[Row] = []
-    if wanted - {"replan"}:
+    if wanted - {"probes", "replan"}:
         install(venv)
         place = Place(venv)
         try:
@@ -68,6 +70,8 @@ def measure(wanted: set[str], venv: Path) -> list[Row]:
             raise
         finally:
             place.close()
+    if "probes" in wanted:
+        rows += probes.measure()
     if "replan" in wanted:
         rows += replan.measure()
     return rows

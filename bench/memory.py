@@ -13,10 +13,10 @@ SETTLE = 15.0
 MIB = 1 << 20
 
 
-def measure(place: Place, workloads: int, most: int) -> list[Row]:
+def measure(place: Place, workloads: int, most: int, when: str = "") -> list[Row]:
     time.sleep(SETTLE)
     ours, theirs = pss(place.host.pid) / MIB, pss(place.lab.service_pid) / MIB
-    what = f"memory of the daemon, {workloads} workloads"
+    what = f"memory of the daemon, {workloads} workloads{when}"
     return [
         Row(
             what,

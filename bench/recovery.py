@@ -146,7 +146,9 @@ def _misbehaving(place: Place) -> dict[str, str]:
             "leak", "x=$(head -c 1000000 /dev/zero | tr '\\0' x); while true; do x=$x$x; done"
         ),
         "forks": spec("forks", "while true; do sleep 60 & done", "pids = 64\n"),
-        "chatty": spec("chatty", "yes", '[logs]\nmax_size = "1MiB"\n'),
+        "chatty": spec(
+            "chatty", f"while true; do echo {'x' * 1000}; done", '[logs]\nmax_size = "1MiB"\n'
+        ),
     }
 
 

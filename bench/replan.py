@@ -1,6 +1,8 @@
-"""Re-planning a node of N workloads: one death among settled ones, and everything unsettled.
+"""Re-planning a node of N workloads: absorbing one fact and planning anew.
 
-No engine is involved: these are the pure functions. Medians in milliseconds.
+No engine is involved: these are the pure functions. For 1000 workloads; the ratio is that
+of a workload's share at 3000 to that at 1000: 1 is linear growth. A change of everything
+at once, which no single fact can bring, is shown for completeness.
 
     python -m bench.replan
 """
@@ -16,7 +18,7 @@ from msgspec.structs import replace
 from bench.table import Row, markdown
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.plan import plan
-from nodeorch.model.facts import Died
+from nodeorch.model.facts import Died, Fact, Listed, SpecsSeen
 from nodeorch.model.world import World
 from tests.decide.story import Story, workload
 
@@ -24,7 +26,8 @@ SIZES = (100, 300, 1000, 3000)
 TIMES = 30
 MOST_MS = 3.0
 LINEAR = 1.5
-"""Growth from 1000 to 3000, over three times, that still counts as linear."""
+"""Growth of a workload's share that still counts as linear: larger worlds miss caches."""
+UNSETTLED = "a change of everything"
 
 
 def node(count: int) -> Story:
@@ -40,37 +43,50 @@ def median_ms(act: Callable[[], object]) -> float:
     return statistics.median(figures) * 1000
 
 
-def figures(count: int) -> tuple[float, float]:
-    """(a death absorbed and re-planned, a plan in which nothing is settled), ms."""
+def situations(count: int) -> dict[str, Callable[[], object]]:
+    """What a node of so many workloads has to think through, by name."""
     story = node(count)
+    world, now = story.world, story.now
     one = next(c for c in story.containers.values() if c.name == "w7.0.g1")
-    died = Died(instance=one.name, container_id=one.id, pid=one.pid)
-    restless: World = replace(
-        story.world,
-        workloads={n: replace(s, settled=False) for n, s in story.world.workloads.items()},
-    )
-    quick = median_ms(lambda: plan(absorb(story.world, died, story.now), story.now))
-    return quick, median_ms(lambda: plan(restless, story.now))
+    facts: dict[str, Fact] = {
+        "a death": Died(instance=one.name, container_id=one.id, pid=one.pid),
+        "a full listing": Listed(containers=tuple(story.containers.values()), begun=now),
+        "all specs read again": SpecsSeen(
+            workloads={n: s.workload for n, s in world.workloads.items()}, rejected={}
+        ),
+    }
+    acts: dict[str, Callable[[], object]] = {
+        name: lambda fact=fact: plan(absorb(world, fact, now), now)  # type: ignore[misc]
+        for name, fact in facts.items()
+    }
+    states = {n: replace(s, settled=False) for n, s in world.workloads.items()}
+    restless: World = replace(world, workloads=states)
+    acts[UNSETTLED] = lambda: plan(restless, now)
+    return acts
 
 
 def measure() -> list[Row]:
-    found = {count: figures(count) for count in SIZES}
-    rows = []
-    for kind, what in enumerate(("after a death", "nothing settled")):
-        print(f"re-plan, {what}:", *(f"{n}: {found[n][kind]:.3f} ms" for n in SIZES), flush=True)
-        at, more = found[1000][kind], found[3000][kind]
-        growth = more / at / 3
-        rows.append(
-            Row(
-                f"re-plan of 1000 workloads, {what}",
-                f"{at:.2f} ms",
-                f"{more:.2f} ms (3000 workloads)",
-                growth,
-                f"≤ {MOST_MS:g} ms, linear",
-                at <= MOST_MS and growth <= LINEAR,
-            )
-        )
-    return rows
+    found: dict[str, dict[int, float]] = {}
+    for count in SIZES:
+        for what, act in situations(count).items():
+            found.setdefault(what, {})[count] = median_ms(act)
+    return [_row(what, figures) for what, figures in found.items()]
+
+
+def _row(what: str, figures: dict[int, float]) -> Row:
+    print(f"re-plan, {what}:", *(f"{n}: {ms:.3f} ms" for n, ms in figures.items()), flush=True)
+    at, more = figures[1000], figures[3000]
+    growth = more / at / 3
+    row = Row(
+        f"re-plan of 1000 workloads after {what}",
+        f"{at:.2f} ms",
+        f"{more:.2f} ms (at 3000; ratio per workload)",
+        growth,
+    )
+    if what == UNSETTLED:
+        return row
+    met = at <= MOST_MS and growth <= LINEAR
+    return row._replace(bar=f"≤ {MOST_MS:g} ms, linear", met=met)
 
 
 if __name__ == "__main__":
