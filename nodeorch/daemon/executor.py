@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nodeorch.decide.limits import size
+from nodeorch.decide.size import size
 from nodeorch.model import labels
 from nodeorch.model.actions import (
     Action,

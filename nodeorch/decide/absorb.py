@@ -14,10 +14,8 @@ from msgspec.structs import replace
 
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
-from nodeorch.decide.limits import lifted, standing
+from nodeorch.decide.limits import drift, standing
 from nodeorch.decide.observe import (
-    container_gone,
-    container_seen,
     died,
     hinted,
     limits_seen,
@@ -25,7 +23,7 @@ from nodeorch.decide.observe import (
     oom_seen,
     probe_seen,
 )
-from nodeorch.decide.ready import is_ready, start_deadline
+from nodeorch.decide.ready import is_ready, own_workload, start_deadline
 from nodeorch.decide.results import begin, done, engine_seen, failed
 from nodeorch.decide.specs import specs_seen
 from nodeorch.decide.update import judge
@@ -70,9 +68,10 @@ def is_settled(world: World, state: WorkloadState) -> bool:
         return False
     if len(state.instances) != state.replicas:
         return False
-    workload = own.target.workload
-    return all(_instance_settled(world, state, i) for i in state.instances.values()) and all(
-        i.limits is None or lifted(i, workload.resources) for i in state.instances.values()
+    resources = own.target.workload.resources
+    return all(
+        _instance_settled(world, state, i) and not (i.limits and drift(resources, i.limits))
+        for i in state.instances.values()
     )
 
 
@@ -94,15 +93,16 @@ def _instance_settled(world: World, state: WorkloadState, instance: Instance) ->
 
 
 def _readiness(world: World, old: Instance | None, instance: Instance) -> World:
-    workload = world.workloads[instance.record.workload].workload
-    was, now = old is not None and is_ready(old, workload), is_ready(instance, workload)
+    name = instance.record.workload
+    state = world.workloads[name]
+    was, now = old is not None and is_ready(state, old), is_ready(state, instance)
     if was == now:
         return world
     if now:
         world = put_instance(world, replace(instance, was_ready=True))
-        return say(world, Code.READY, "is ready", workload.name, instance.name)
+        return say(world, Code.READY, "is ready", name, instance.name)
     if instance.running and instance.died_at is None:
-        return say(world, Code.NOT_READY, "is not ready any more", workload.name, instance.name)
+        return say(world, Code.NOT_READY, "is not ready any more", name, instance.name)
     return world
 
 
@@ -121,19 +121,17 @@ def _judge_liveness(world: World, instance: Instance, now: float) -> World:
     """Liveness kills only what was ready once, or had its time to become so."""
     if instance.liveness_failed is None or instance.doom is not None or not instance.running:
         return world
-    workload = world.workloads[instance.record.workload].workload
-    known_good = instance.liveness_passed or (
-        instance.was_ready and _has_readiness(workload.probes)
-    )
+    workload = own_workload(world.workloads[instance.record.workload], instance)
+    probes = workload.probes
+    if probes.liveness is None:
+        return world
+    gated = probes.readiness is not None or probes.startup is not None
+    known_good = instance.liveness_passed or (instance.was_ready and gated)
     since = instance.running_since or now
     if not known_good and now - since < start_deadline(workload):
         return world
     why = Why(code=Code.PROBE_FAILED, words=instance.liveness_failed)
     return put_instance(world, replace(instance, doom=why))
-
-
-def _has_readiness(probes: Any) -> bool:
-    return probes.readiness is not None or probes.startup is not None
 
 
 def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
@@ -176,8 +174,6 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.Loaded: _loaded,
     facts.SpecsSeen: specs_seen,
     facts.Listed: listed,
-    facts.ContainerSeen: container_seen,
-    facts.ContainerGone: container_gone,
     facts.Hint: hinted,
     facts.Died: died,
     facts.OomSeen: oom_seen,

@@ -7,6 +7,9 @@ run never exceeds the node's by a decision taken here.
 
 from __future__ import annotations
 
+from nodeorch.decide.ready import own_workload
+from nodeorch.decide.restart import NOT_ITS_FAULT, forbids_restart
+from nodeorch.decide.size import size
 from nodeorch.model.workload import Resources
 from nodeorch.model.world import Code, Instance, Limits, Why, WorkloadState, World
 
@@ -66,22 +69,41 @@ def request(state: WorkloadState) -> int:
     return state.workload.resources.memory or 0
 
 
-def requested(world: World) -> int:
-    """Bytes of memory promised: to every slot in use, and to each that runs besides."""
-    total = 0
-    for state in world.workloads.values():
-        ask = request(state)
-        if not ask:
+def promised(state: WorkloadState, slot: int) -> tuple[int, int]:
+    """Bytes of memory of a slot: of what runs in it, and what is promised to it.
+
+    Promised is at least what runs. What ended of itself and will be started again keeps
+    its promise, and so does a slot whose old instance made way for the new one.
+    """
+    ask = request(state)
+    runs = kept = 0
+    for instance in state.instances.values():
+        if instance.record.slot != slot:
             continue
-        running: dict[int, int] = {}
-        for instance in state.instances.values():
-            slot = instance.record.slot
-            if instance.running:
-                running[slot] = running.get(slot, 0) + 1
-            elif not (state.record.stopped or instance.record.removing):
-                running.setdefault(slot, 0)
-        total += ask * sum(max(1, count) for count in running.values())
-    return total
+        if instance.running or instance.record.up:
+            held = instance.limits.memory if instance.limits else None
+            runs += ask if held is None else held
+        elif not state.record.stopped and _will_return(state, instance):
+            kept = ask
+    return runs, max(runs, kept)
+
+
+def requested(world: World) -> int:
+    """Bytes of memory promised on the node."""
+    return sum(
+        promised(state, slot)[1]
+        for state in world.workloads.values()
+        for slot in {i.record.slot for i in state.instances.values()}
+    )
+
+
+def need_to_start(state: WorkloadState, slot: int, *, instead: bool = False) -> int:
+    """Bytes that one more running instance of the slot asks beyond what it is promised.
+
+    ``instead``: in the place of those that run now.
+    """
+    runs, total = promised(state, slot)
+    return max(0, request(state) + (0 if instead else runs) - total)
 
 
 def no_room(world: World, need: int, reserved: int) -> Why | None:
@@ -93,21 +115,15 @@ def no_room(world: World, need: int, reserved: int) -> Why | None:
     return Why(code=Code.NO_ROOM, words=words)
 
 
-def size(count: int | None) -> str:
-    """Bytes for people: ``64 MiB``, ``1.2 GiB``."""
-    if count is None:
-        return "no limit"
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.1f}".rstrip("0").rstrip(".") + f" {unit}"
-        value /= 1024
-    return f"{value:.1f}".rstrip("0").rstrip(".") + " TiB"
-
-
-def lifted(instance: Instance, resources: Resources) -> bool:
-    """Whether the kernel's limits are known and as declared."""
-    return instance.limits is not None and not drift(resources, instance.limits)
+def _will_return(state: WorkloadState, instance: Instance) -> bool:
+    end = instance.record.last_exit
+    if end is None or instance.record.removing:
+        return False
+    if end.why.code is Code.UPDATE:  # it made way: its place is the new one's
+        return True
+    if end.why.code in NOT_ITS_FAULT:
+        return False
+    return forbids_restart(own_workload(state, instance).restart.policy, instance) is None
 
 
 def _same_bytes(wanted: int, found: int | None) -> bool:

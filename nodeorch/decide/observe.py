@@ -21,8 +21,6 @@ from nodeorch.decide.edit import (
 )
 from nodeorch.decide.restart import ended, rebooted
 from nodeorch.model.facts import (
-    ContainerGone,
-    ContainerSeen,
     Died,
     Hint,
     LimitsSeen,
@@ -35,12 +33,14 @@ from nodeorch.model.workload import OomPolicy
 from nodeorch.model.world import Code, Container, Instance, InstanceRecord, State, Why, World
 
 LIST_EVERY = 30.0
+ODD_RETRY = 5.0
+"""Seconds until a container in a passing state is looked at again."""
 HINT_DEAF = 1.0
 """Seconds after our own act in which an event may be its echo, and is looked at later."""
 
 
 def listed(world: World, fact: Listed, now: float) -> World:
-    engine = replace(world.engine, listed_at=fact.begun, list_due=now + LIST_EVERY)
+    engine = replace(world.engine, listed_at=fact.begun, list_due=now + LIST_EVERY, list_error="")
     world = replace(world, engine=engine)
     by_id = {c.id: c for c in fact.containers}
     by_name = {c.name: c for c in fact.containers}
@@ -49,7 +49,7 @@ def listed(world: World, fact: Listed, now: float) -> World:
             if instance.name in world.busy or instance.touched >= fact.begun:
                 continue
             own = instance.record.container_id
-            container = by_id.get(own) if own else _created(by_name, instance)
+            container = by_id.get(own) if own else _created(world, by_name, instance)
             if container is not None:
                 world = seen(world, instance, container, now)
             elif own:  # a listing can miss one: look before it is believed gone
@@ -57,20 +57,6 @@ def listed(world: World, fact: Listed, now: float) -> World:
             else:
                 world = _gone(world, instance)
     return _rebuild(world, fact, now) if world.rebuilding else world
-
-
-def container_seen(world: World, fact: ContainerSeen, now: float) -> World:
-    instance = find(world, fact.instance)
-    if instance is None or instance.record.container_id != fact.container.id:
-        return world
-    return seen(world, replace(instance, stale=False), fact.container, now)
-
-
-def container_gone(world: World, fact: ContainerGone, now: float) -> World:
-    instance = find(world, fact.instance)
-    if instance is None or instance.record.container_id != fact.container_id:
-        return world
-    return _gone(world, instance)
 
 
 def hinted(world: World, fact: Hint, now: float) -> World:
@@ -91,7 +77,7 @@ def died(world: World, fact: Died, now: float) -> World:
         return world
     if instance.pid != fact.pid or not instance.running:
         return world
-    instance, _ = _count_oom(instance, fact.oom_kills)
+    instance, _ = _count_oom(instance, fact.oom_kills, now)
     return put_instance(world, replace(instance, died_at=now))
 
 
@@ -99,10 +85,9 @@ def oom_seen(world: World, fact: OomSeen, now: float) -> World:
     instance = find(world, fact.instance)
     if instance is None or instance.record.container_id != fact.container_id:
         return world
-    instance, killed = _count_oom(instance, fact.oom_kills)
+    instance, killed = _count_oom(instance, fact.oom_kills, now)
     if not killed:
         return world
-    instance = replace(instance, died_oom=False)
     words = f"out of memory: the kernel killed {killed} of its processes"
     why = Why(code=Code.OOM_KILLED, words=words)
     workload = world.workloads[instance.record.workload].workload
@@ -131,7 +116,7 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
     if fact.probe == "readiness":
         instance = replace(instance, readiness=fact.passed)
     elif fact.probe == "startup" and fact.passed:
-        instance = replace(instance, startup_passed=True)
+        instance = record(instance, startup_passed=True)
     elif fact.probe == "startup":
         instance = replace(instance, doom=instance.doom or why)
     else:
@@ -159,14 +144,26 @@ def seen(world: World, instance: Instance, container: Container, now: float) -> 
     if container.state in (State.RUNNING, State.PAUSED) and container.pid:
         return _runs(world, instance, container, now)
     if container.state is State.STOPPING or container.state is State.UNKNOWN:
-        return _keep(world, replace(instance, state=container.state))
-    if instance.running or instance.record.up:
+        words = f"the engine calls its container neither running nor ended ({container.state})"
+        odd = replace(instance, state=container.state, stuck=words, retry_at=now + ODD_RETRY)
+        return _keep(world, odd)
+    if instance.record.up and not instance.running and _never_ran(instance, container):
+        runs = max(0, instance.record.runs - 1)
+        instance = record(instance, up=False, runs=runs, stopping=None)
+    elif instance.running or instance.record.up:
         world = ended(world, instance, now, container.exit_code, container.oom_killed)
         instance = world.workloads[instance.record.workload].instances[instance.name]
     quiet = replace(
         instance, state=container.state, exit_code=container.exit_code, pid=0, stale=False
     )
     return _keep(world, quiet)
+
+
+def _never_ran(instance: Instance, container: Container) -> bool:
+    """Whether a start that was begun did not happen: its answer was lost, or the daemon."""
+    if container.state is State.CREATED:
+        return True
+    return bool(instance.record.booked) and int(container.started_wall) == instance.record.booked
 
 
 def _runs(world: World, instance: Instance, container: Container, now: float) -> World:
@@ -178,7 +175,12 @@ def _runs(world: World, instance: Instance, container: Container, now: float) ->
     exact = container.address is not None
     address = container.address if exact else instance.address
     after = replace(
-        record(instance, up=True, started_once=True),
+        record(
+            instance,
+            up=True,
+            started_once=True,
+            stopping=None if instance.state is State.UNKNOWN else instance.record.stopping,
+        ),
         state=container.state,
         pid=container.pid,
         exit_code=None,
@@ -186,6 +188,7 @@ def _runs(world: World, instance: Instance, container: Container, now: float) ->
         started_wall=container.started_wall if new_run or exact else instance.started_wall,
         address=None if new_run and container.address is None else address,
         running_since=(container.started or now) if new_run else instance.running_since,
+        watched_since=now if new_run else instance.watched_since,
         limits=None if new_run else instance.limits,
         stale=False,
         stuck=None,
@@ -220,14 +223,21 @@ def _renamed(world: World, instance: Instance, container: Container) -> tuple[Wo
     ), instance
 
 
-def _created(by_name: dict[str, Container], instance: Instance) -> Container | None:
-    """The container of a creation that was begun and whose answer was lost."""
+def _created(world: World, by_name: dict[str, Container], instance: Instance) -> Container | None:
+    """The container of a creation that was begun and whose answer was lost.
+
+    Perhaps of an earlier try with another serial; then nobody else may hold it, and it has
+    to be made of the same template and image.
+    """
+    own = instance.record
     container = by_name.get(instance.name)
     if container is None or not container.sealed:
         return None
-    if container.labels.get(SERIAL) != str(instance.record.serial):
-        return None
-    return container
+    if container.labels.get(SERIAL) == str(own.serial):
+        return container
+    image = world.workloads[own.workload].record.image_id
+    same = container.labels.get(TEMPLATE) == own.template and container.image_id == image
+    return container if same and find_id(world, container.id) is None else None
 
 
 def _gone(world: World, instance: Instance) -> World:
@@ -239,12 +249,12 @@ def _gone(world: World, instance: Instance) -> World:
     return say(world, Code.REMOVED_OUTSIDE, words, own.workload, own.name)
 
 
-def _count_oom(instance: Instance, kills: int | None) -> tuple[Instance, int]:
-    new = kills - instance.oom_run if kills is not None else 0
+def _count_oom(instance: Instance, kills: int | None, now: float) -> tuple[Instance, int]:
+    new = kills - instance.record.oom_run if kills is not None else 0
     if kills is None or new <= 0:
         return instance, 0
-    counted = record(instance, oom_kills=instance.record.oom_kills + new)
-    return replace(counted, oom_run=kills, died_oom=True), new
+    counted = record(instance, oom_kills=instance.record.oom_kills + new, oom_run=kills)
+    return replace(counted, oom_at=now), new
 
 
 def _rebuild(world: World, fact: Listed, now: float) -> World:

@@ -25,10 +25,10 @@ def plan(world: World, now: float) -> Plan:
         for state in restless:
             turn.hold(state.workload.name, "", why)
         return turn.result()
-    if now >= engine.list_due:
+    if now >= engine.list_due and not turn.busy(LIST_KEY):
         why = Why(code=Code.LOOK, words="a listing is due")
         turn.act(ListContainers(key=LIST_KEY, why=why, workload=""))
-    else:
+    elif now < engine.list_due:
         turn.wake(engine.list_due)
     if engine.listed_at is None or engine.listed_at < engine.since:
         return turn.result()  # what runs is not known yet: touch nothing

@@ -1,31 +1,51 @@
 """Whether an instance is ready, and whether what a workload waits for is so.
 
 Reads instances' probe verdicts and other workloads' states. Promises: an instance is
-ready only while its first process lives.
+ready only while its first process lives, and by the probes of its own generation.
 """
 
 from __future__ import annotations
 
-from nodeorch.model.workload import Condition, Probe, Workload
+from nodeorch.model.workload import Condition, Probe, RestartPolicy, Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
 
 
-def is_ready(instance: Instance, workload: Workload) -> bool:
+def own_workload(state: WorkloadState, instance: Instance) -> Workload:
+    """The version of the workload that the instance was made from."""
+    previous = state.record.previous
+    if previous is not None and instance.record.template == previous.template:
+        return previous.workload
+    return state.workload
+
+
+def is_ready(state: WorkloadState, instance: Instance) -> bool:
     if instance.state is not State.RUNNING or instance.died_at is not None:
         return False
-    if workload.probes.startup is not None and not instance.startup_passed:
+    probes = own_workload(state, instance).probes
+    if probes.startup is not None and not instance.record.startup_passed:
         return False
-    return workload.probes.readiness is None or instance.readiness is True
+    return probes.readiness is None or instance.readiness is True
 
 
-def is_good(instance: Instance, workload: Workload, now: float) -> bool:
-    """Ready, and for long enough to give up the generation before it."""
-    if not is_ready(instance, workload):
+def is_good(state: WorkloadState, instance: Instance, now: float) -> bool:
+    """Ready for long enough, or completed: the generation before it can be given up."""
+    workload = own_workload(state, instance)
+    if workload.restart.policy is not RestartPolicy.ALWAYS and has_completed(instance):
+        return True
+    if not is_ready(state, instance):
         return False
     if workload.probes.readiness is not None or workload.probes.startup is not None:
         return True
     since = instance.running_since
     return since is not None and now - since >= workload.update.settle
+
+
+def has_completed(instance: Instance) -> bool:
+    """It ended of itself, with code 0."""
+    end = instance.record.last_exit
+    if instance.record.up or instance.running or end is None:
+        return False
+    return end.code == 0 and end.why.code is Code.EXITED
 
 
 def budget(probe: Probe) -> float:
@@ -40,14 +60,13 @@ def start_deadline(workload: Workload) -> float:
 
 
 def current(state: WorkloadState) -> list[Instance]:
-    """The instances of the target's template, by slot."""
+    """The instances of the target's template."""
     template = state.record.target.template
     return [i for i in state.instances.values() if i.record.template == template]
 
 
 def ready_count(state: WorkloadState) -> int:
-    workload = state.workload
-    return sum(1 for i in state.instances.values() if is_ready(i, workload))
+    return sum(1 for i in state.instances.values() if is_ready(state, i))
 
 
 def waits_for(world: World, workload: Workload) -> Why | None:
@@ -66,15 +85,10 @@ def waits_for(world: World, workload: Workload) -> Why | None:
 
 def _holds(other: WorkloadState, condition: Condition) -> bool:
     wanted = other.replicas
+    if condition is Condition.COMPLETED:
+        return sum(1 for i in other.instances.values() if has_completed(i)) >= wanted
     if other.record.stopped or other.record.deleting:
         return False
     if condition is Condition.READY:
         return ready_count(other) >= wanted
-    if condition is Condition.STARTED:
-        return sum(1 for i in other.instances.values() if i.record.started_once) >= wanted
-    return sum(1 for i in other.instances.values() if _completed(i)) >= wanted
-
-
-def _completed(instance: Instance) -> bool:
-    end = instance.record.last_exit
-    return not instance.record.up and end is not None and end.code == 0
+    return sum(1 for i in other.instances.values() if i.record.started_once) >= wanted

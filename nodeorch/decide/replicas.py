@@ -1,18 +1,19 @@
 """Which instances a workload shall have: creating, replacing, retiring, slot by slot.
 
 Reads a workload's target and previous version and its instances. Promises: an instance of
-the previous generation is retired only when the new one of its slot is good; where both
-cannot run at once (a shared host port or volume, no room), the old one is stopped first
-but kept; one slot at a time is replaced.
+the previous generation is retired only when the new one of its slot is good, and stopped
+before that only when both cannot run at once (a shared host port or volume, no room) and
+the new one can start that moment; one slot at a time is replaced; never do two
+generations hold one port or volume.
 """
 
 from __future__ import annotations
 
 from nodeorch.decide.edit import instance_name
-from nodeorch.decide.limits import no_room, request
-from nodeorch.decide.ready import is_good, is_ready, start_deadline
+from nodeorch.decide.limits import need_to_start, no_room
+from nodeorch.decide.ready import is_good, is_ready, own_workload, start_deadline
 from nodeorch.decide.turn import Turn
-from nodeorch.decide.upkeep import keep_up, retire, take_down
+from nodeorch.decide.upkeep import keep_up, retire, start_blocked, take_down
 from nodeorch.model.actions import CreateContainer, EnsureImage
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Code, Instance, Why, WorkloadState
@@ -20,6 +21,7 @@ from nodeorch.model.world import Code, Instance, Why, WorkloadState
 DELETED = Why(code=Code.DELETED, words="its workload was deleted")
 SURPLUS = Why(code=Code.SURPLUS, words="more instances than replicas")
 STOPPED = Why(code=Code.OPERATOR, words="stopped by an operator")
+ABANDONED = Why(code=Code.UPDATED, words="its generation was given up")
 
 
 def plan_workload(turn: Turn, state: WorkloadState) -> None:
@@ -51,7 +53,8 @@ def _plan_shutdown(turn: Turn, state: WorkloadState) -> None:
     """Dependents first: a workload stops when none that waits for it still runs."""
     name = state.workload.name
     for other in turn.world.workloads.values():
-        if name in other.workload.conditions and any(i.running for i in other.instances.values()):
+        waited_for = any(i.running and not i.stuck for i in other.instances.values())
+        if name in other.workload.conditions and waited_for:
             words = f"is stopped after {other.workload.name}, which needs it"
             turn.hold(name, "", Why(code=Code.SHUTDOWN, words=words))
             return
@@ -63,79 +66,96 @@ def _plan_shutdown(turn: Turn, state: WorkloadState) -> None:
 def _plan_slot(
     turn: Turn, state: WorkloadState, slot: int, held: list[Instance], free: bool
 ) -> bool:
-    """Decide for one slot; False while it is being replaced."""
+    """Decide for one slot; whether the next one may be replaced too."""
     template = state.record.target.template
     new = next((i for i in held if i.record.template == template), None)
-    old = [i for i in held if i is not new]
+    others = [i for i in held if i is not new]
+    old = _old(turn, state, others)
+    leaving = [i for i in others if i is not old and (i.running or i.record.up)]
+    if leaving and new is not None and not new.running:
+        words = f"starts when {leaving[0].name}, whose generation was given up, has ended"
+        turn.hold(state.workload.name, new.name, Why(code=Code.UPDATE, words=words))
+        if old is not None and old.running:
+            keep_up(turn, state, old)
+        return False
+    if old is None:
+        if new is None:
+            _create(turn, state, slot, None)
+        else:
+            keep_up(turn, state, new)
+        return new is not None and is_ready(state, new)
     if new is None:
-        if old and not free:
-            for instance in old:
-                keep_up(turn, state, instance)
-            return True
-        _create(turn, state, slot, old)
-        for instance in old:
-            keep_up(turn, state, instance)
-        return not old
-    if not old:
-        keep_up(turn, state, new)
-        return is_ready(new, state.workload)
-    if is_good(new, state.workload, turn.now):
-        generation = new.record.generation
-        why = Why(code=Code.UPDATED, words=f"generation {generation} has taken its place")
-        for instance in old:
-            retire(turn, state, instance, why)
+        keep_up(turn, state, old)
+        if free:
+            _create(turn, state, slot, old)
+        return False
+    if is_good(state, new, turn.now):
+        words = f"generation {new.record.generation} has taken its place"
+        retire(turn, state, old, Why(code=Code.UPDATED, words=words))
         keep_up(turn, state, new)
     elif new.running:
         _await_good(turn, state, new, old)
     else:
-        _give_way(turn, state, new, old)
+        _begin_new(turn, state, new, old)
     return False
 
 
-def _await_good(turn: Turn, state: WorkloadState, new: Instance, old: list[Instance]) -> None:
-    since = new.running_since if new.running_since is not None else turn.now
+def _old(turn: Turn, state: WorkloadState, others: list[Instance]) -> Instance | None:
+    """The one instance beside the new one that is worth keeping; the rest is retired.
+
+    That is the last good generation's, or, on the way back from a failed one, whatever
+    still serves.
+    """
+    previous = state.record.previous
+    keep: Instance | None = None
+    for instance in others:
+        of_previous = previous is not None and instance.record.template == previous.template
+        if of_previous or (previous is None and is_ready(state, instance)):
+            keep = keep or instance
+    for instance in others:
+        if instance is not keep:
+            retire(turn, state, instance, ABANDONED)
+    return keep
+
+
+def _await_good(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -> None:
+    since = new.watched_since if new.watched_since is not None else turn.now
     deadline = since + start_deadline(state.workload)
     words = f"waits for generation {new.record.generation} to be ready"
     why = Why(code=Code.UPDATE, words=words)
     turn.hold(state.workload.name, new.name, why, deadline if deadline > turn.now else None)
-    settle = since + state.workload.update.settle
+    settle = (new.running_since or turn.now) + state.workload.update.settle
     if settle > turn.now:
         turn.wake(settle)
     keep_up(turn, state, new)
-    for instance in old:
-        if instance.running:
-            keep_up(turn, state, instance)
+    if shared_between(state.workload, own_workload(state, old)) is None:
+        keep_up(turn, state, old)
 
 
-def _give_way(turn: Turn, state: WorkloadState, new: Instance, old: list[Instance]) -> None:
-    """The new instance is to start; stop the old one first where both cannot run."""
-    running = [i for i in old if i.running]
-    obstacle = _obstacle(turn, state, new) if running else None
-    if obstacle is None:
-        turn.reserved += request(state) if running else 0
+def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -> None:
+    """The new instance is to start; the old one is stopped first where both cannot run."""
+    shared = shared_between(state.workload, own_workload(state, old))
+    slot = new.record.slot
+    if not old.running:
         keep_up(turn, state, new)
-        for instance in old:
-            if instance.running:
-                keep_up(turn, state, instance)
+        if shared is None:
+            keep_up(turn, state, old)
         return
-    why = Why(
-        code=Code.UPDATE, words=f"makes way for generation {new.record.generation}: {obstacle}"
+    full = no_room(turn.world, need_to_start(state, slot), turn.reserved)
+    if shared is None and full is None:
+        keep_up(turn, state, new)
+        keep_up(turn, state, old)
+        return
+    obstacle = shared or (full.words if full else "")
+    blocked = start_blocked(turn, state, new) or no_room(
+        turn.world, need_to_start(state, slot, instead=True), turn.reserved
     )
-    for instance in running:
-        take_down(turn, state, instance, why)
-
-
-def _obstacle(turn: Turn, state: WorkloadState, new: Instance) -> str | None:
-    """Why the old and the new instance of a slot cannot run at once."""
-    record = state.record
-    other = record.previous.workload if record.previous else record.target.workload
-    shared = shared_between(record.target.workload, other)
-    if shared:
-        return shared
-    if record.failed is not None:
-        return "its generation failed"
-    full = no_room(turn.world, request(state), turn.reserved)
-    return f"no room for both: {full.words}" if full else None
+    if blocked is not None:
+        keep_up(turn, state, new)  # looks at it, or says what it waits for; it cannot start
+        keep_up(turn, state, old)
+        return
+    words = f"makes way for generation {new.record.generation}: {obstacle}"
+    take_down(turn, state, old, Why(code=Code.UPDATE, words=words))
 
 
 def shared_between(one: Workload, other: Workload) -> str | None:
@@ -151,10 +171,14 @@ def shared_between(one: Workload, other: Workload) -> str | None:
     return None
 
 
-def _create(turn: Turn, state: WorkloadState, slot: int, old: list[Instance]) -> None:
+def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -> None:
     record, workload = state.record, state.workload
     name = instance_name(workload.name, slot, record.target.generation)
-    if any(i.name == name for i in old) or turn.busy(name):
+    if turn.busy(name):
+        return
+    if name in state.instances:
+        words = "its earlier container of the same name is still being removed"
+        turn.hold(workload.name, name, Why(code=Code.STUCK, words=words))
         return
     if state.create_next_try is not None and state.create_next_try > turn.now:
         why = Why(code=Code.BACKOFF, words=f"cannot create {name}: {state.create_error}")
@@ -163,13 +187,12 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: list[Instance]) ->
     if not record.image_id:
         _image(turn, state)
         return
-    if not old:  # else it takes the old one's place, or waits to start until there is room
-        need = request(state)
-        full = no_room(turn.world, need, turn.reserved)
-        if full is not None:
-            turn.hold(workload.name, name, full)
-            return
-        turn.reserved += need
+    need = need_to_start(state, slot, instead=old is not None)
+    full = no_room(turn.world, need, turn.reserved)
+    if full is not None:
+        turn.hold(workload.name, name, full)
+        return
+    turn.reserved += need
     words = f"slot {slot} has no instance of generation {record.target.generation}"
     turn.act(
         CreateContainer(
@@ -193,6 +216,8 @@ def _image(turn: Turn, state: WorkloadState) -> None:
         words = f"cannot get image {main.image}: {record.image_error}"
         why = Why(code=Code.IMAGE_FAILED, words=words)
         turn.hold(main.name, "", why, record.image_next_try)
+        return
+    if turn.busy(key):
         return
     why = Why(code=Code.IMAGE, words=f"image {main.image} is needed (pull: {main.pull.value})")
     turn.act(EnsureImage(key=key, why=why, workload=main.name, image=main.image, policy=main.pull))

@@ -18,6 +18,10 @@ from nodeorch.model.world import Code, Exit, Instance, State, Why, World
 CRASH_LOOP = 3
 """Ends in a row from which the state is called a crash loop."""
 
+OOM_ECHO = 2.5
+"""Seconds within which an OOM kill of any of its processes explains the end of an instance:
+the cgroup is looked at every 2 s, and at each death."""
+
 NOT_ITS_FAULT = frozenset(
     {
         Code.OPERATOR,
@@ -54,8 +58,9 @@ def delay(workload: Workload, instance: str, failures: int) -> float:
 def cause(instance: Instance, code: int | None, oom: bool) -> Exit:
     """Why an instance that has just ended did so. ``at`` is left for the caller to set."""
     signal = code - 128 if code is not None and 128 < code < 193 else None
-    if instance.doom is not None:
-        why = instance.doom
+    asked = instance.doom or instance.record.stopping
+    if asked is not None:
+        why = asked
     elif oom:
         why = Why(code=Code.OOM_KILLED, words="out of memory: killed by the kernel")
     elif code is None:
@@ -73,7 +78,7 @@ def ended(
 ) -> World:
     """An instance's first process is dead: remember why, and when the next start may be."""
     workload = world.workloads[instance.record.workload].workload
-    oom = oom or instance.died_oom or (code == 137 and instance.oom_run > 0)
+    oom = oom or (instance.oom_at is not None and now - instance.oom_at <= OOM_ECHO)
     end = replace(cause(instance, code, oom), at=now)
     old = instance.record
     ran = now - instance.running_since if instance.running_since is not None else 0.0
@@ -84,17 +89,26 @@ def ended(
         next_try = now + delay(workload, instance.name, failures)
     after = replace(
         instance,
-        record=replace(old, up=False, last_exit=end, failures=failures, next_try=next_try),
+        record=replace(
+            old,
+            up=False,
+            last_exit=end,
+            failures=failures,
+            next_try=next_try,
+            booked=int(instance.started_wall),
+            stopping=None,
+            startup_passed=False,
+            oom_run=0,
+        ),
         state=State.EXITED,
         pid=0,
         exit_code=code,
         running_since=None,
+        watched_since=None,
         died_at=None,
-        died_oom=False,
-        oom_run=0,
+        oom_at=None,
         stale=False,
         look_at=None,
-        startup_passed=False,
         readiness=None,
         liveness_failed=None,
         liveness_passed=False,
@@ -124,6 +138,9 @@ def rebooted(world: World, instance: Instance, now: float) -> World:
         up=False,
         failures=0,
         next_try=None,
+        stopping=None,
+        startup_passed=False,
+        oom_run=0,
         last_exit=Exit(why=why, at=now) if was_up else instance.record.last_exit,
     )
     world = put_instance(world, replace(fresh, pid=0, running_since=None))
@@ -137,9 +154,12 @@ def forbids_restart(policy: RestartPolicy, instance: Instance) -> Why | None:
     end = instance.record.last_exit
     if instance.record.runs == 0 or end is None or end.why.code in NOT_ITS_FAULT:
         return None
+    if end.why.code is Code.FAILED:  # the engine refused: it has not run
+        return None
+    of_itself = end.why.code is Code.EXITED
     if policy is RestartPolicy.NEVER:
-        code = Code.COMPLETED if end.code == 0 else Code.POLICY
+        code = Code.COMPLETED if end.code == 0 and of_itself else Code.POLICY
         return Why(code=code, words=f"{end.why.words}; the restart policy is never")
-    if policy is RestartPolicy.ON_FAILURE and end.code == 0:
+    if policy is RestartPolicy.ON_FAILURE and end.code == 0 and of_itself:
         return Why(code=Code.COMPLETED, words="exited with code 0; the policy is on-failure")
     return None

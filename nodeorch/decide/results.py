@@ -33,7 +33,16 @@ from nodeorch.model.actions import (
     UpdateLimits,
 )
 from nodeorch.model.facts import Done, EngineSeen, Failed
-from nodeorch.model.world import Code, Instance, InstanceRecord, State, WorkloadState, World
+from nodeorch.model.world import (
+    Code,
+    Exit,
+    Instance,
+    InstanceRecord,
+    State,
+    Why,
+    WorkloadState,
+    World,
+)
 
 VERBS: dict[type, str] = {
     CreateContainer: "create",
@@ -49,6 +58,7 @@ QUIET = (InspectContainer, ListContainers)
 RETRY = 5.0
 """Seconds until a refused stop, removal, update or inspection is tried again."""
 STUCK_RETRY = 30.0
+LIMITS_RETRY = 600.0
 
 
 def verb(action: Action) -> str:
@@ -87,7 +97,8 @@ def _begun(world: World, instance: Instance, action: Action, now: float) -> Inst
     if isinstance(action, RemoveContainer):
         return record(instance, removing=True)
     if isinstance(action, StopContainer):
-        return replace(instance, doom=instance.doom or action.why)
+        doomed = replace(instance, doom=instance.doom or action.why)
+        return record(doomed, stopping=doomed.doom)
     if isinstance(action, StartContainer):
         seq = world.workloads[action.workload].record.operator_seq
         runs = instance.record.runs + 1
@@ -103,7 +114,9 @@ def done(world: World, fact: Done, now: float) -> World:
     instance = find(world, action.key)
     if instance is None:
         return world
-    instance = replace(instance, touched=now, stuck=None, retry_at=None)
+    instance = replace(instance, touched=now)
+    if not isinstance(action, InspectContainer):  # a look mends nothing
+        instance = replace(instance, stuck=None, retry_at=None)
     if isinstance(action, RemoveContainer):
         return drop_instance(world, instance)
     if isinstance(action, UpdateLimits):
@@ -129,8 +142,10 @@ def done(world: World, fact: Done, now: float) -> World:
 def failed(world: World, fact: Failed, now: float) -> World:
     action, kind = fact.action, fact.kind
     world = _free(world, action.key)
-    if kind in ("unreachable", "timeout"):
-        return _engine_silent(world, fact, now)
+    if kind == "unreachable":
+        return _unreachable(world, fact, now)
+    if isinstance(action, ListContainers):
+        return _list_failed(world, fact, now)
     if not isinstance(action, InspectContainer):
         words = f"cannot {verb(action)} {action.key.partition('#')[0]}: {fact.words}"
         code = Code.IMAGE_FAILED if isinstance(action, EnsureImage) else Code.FAILED
@@ -144,19 +159,16 @@ def failed(world: World, fact: Failed, now: float) -> World:
         return world
     instance = replace(instance, touched=now)
     if kind == "not_found":
-        world = say(
-            world,
-            Code.REMOVED_OUTSIDE,
-            "its container was removed outside nodeorch",
-            action.workload,
-            action.key,
-        )
+        words = "its container was removed outside nodeorch"
+        world = say(world, Code.REMOVED_OUTSIDE, words, action.workload, action.key)
         return drop_instance(world, instance)
+    if kind == "timeout":  # it may still happen, or have happened: look
+        late = replace(instance, stale=True, stuck=fact.words, retry_at=now + RETRY)
+        return put_instance(world, late)
     if isinstance(action, StartContainer):
         return _start_failed(world, instance, fact, now)
     if isinstance(action, UpdateLimits):
-        later = replace(instance, limits_error=fact.words, retry_at=now + STUCK_RETRY)
-        return put_instance(world, later)
+        return put_instance(world, _refused_limits(instance, fact.words, now))
     wait = STUCK_RETRY if isinstance(action, StopContainer) else RETRY
     return put_instance(world, replace(instance, stuck=fact.words, retry_at=now + wait))
 
@@ -171,7 +183,7 @@ def engine_seen(world: World, fact: EngineSeen, now: float) -> World:
     return say(replace(world, engine=engine), code, fact.words)
 
 
-def _engine_silent(world: World, fact: Failed, now: float) -> World:
+def _unreachable(world: World, fact: Failed, now: float) -> World:
     """Nothing is known of the act: look, when the engine answers again."""
     instance = find(world, fact.action.key)
     if instance is not None:
@@ -180,6 +192,14 @@ def _engine_silent(world: World, fact: Failed, now: float) -> World:
         world = put_instance(world, replace(instance, stale=stale))
     words = f"the engine does not answer: {fact.words}; nothing is assumed dead meanwhile"
     return engine_seen(world, EngineSeen(answering=False, words=words), now)
+
+
+def _list_failed(world: World, fact: Failed, now: float) -> World:
+    words = f"cannot list containers: {fact.words}"
+    if world.engine.list_error != words:
+        world = say(world, Code.FAILED, words)
+    engine = replace(world.engine, list_due=now + RETRY, list_error=words)
+    return replace(world, engine=engine)
 
 
 def _free(world: World, key: str) -> World:
@@ -237,7 +257,7 @@ def _create_failed(world: World, fact: Failed, now: float) -> World:
         fresh = replace(fresh, record=replace(fresh.record, image_id=""))
     instance = fresh.instances.get(fact.action.key)
     world = put(world, fresh)
-    if fact.kind == "name_in_use":  # perhaps by our own earlier try: the listing tells
+    if fact.kind in ("name_in_use", "timeout"):  # perhaps it is there: the listing tells
         engine = replace(world.engine, list_due=now)
         return replace(world, engine=engine)
     return drop_instance(world, instance) if instance is not None else world
@@ -248,8 +268,22 @@ def _start_failed(world: World, instance: Instance, fact: Failed, now: float) ->
     workload = world.workloads[own.workload].workload
     failures = own.failures + 1
     wait = max(delay(workload, own.name, failures), workload.restart.backoff.initial)
-    fresh = record(instance, up=False, failures=failures, next_try=now + wait)
-    return put_instance(world, replace(fresh, stuck=fact.words, state=State.EXITED, stale=True))
+    why = Why(code=Code.FAILED, words=f"cannot start: {fact.words}")
+    fresh = record(
+        instance,
+        up=False,
+        runs=max(0, own.runs - 1),
+        failures=failures,
+        next_try=now + wait,
+        last_exit=Exit(why=why, at=now),
+    )
+    return put_instance(world, replace(fresh, state=State.EXITED, stale=True))
+
+
+def _refused_limits(instance: Instance, words: str, now: float) -> Instance:
+    """The same refusal again is looked at less often."""
+    wait = LIMITS_RETRY if instance.limits_error == words else STUCK_RETRY
+    return replace(instance, limits_error=words, retry_at=now + wait)
 
 
 def _updated(world: World, instance: Instance, fact: Done, now: float) -> World:
@@ -265,7 +299,7 @@ def _updated(world: World, instance: Instance, fact: Done, now: float) -> World:
         return say(world, Code.LIMITS, words, action.workload, action.key)
     words = "the kernel did not take it: " + "; ".join(left)
     world = say(world, Code.DRIFT, words, action.workload, action.key)
-    return put_instance(world, replace(fresh, limits_error=words, retry_at=now + STUCK_RETRY))
+    return put_instance(world, _refused_limits(fresh, words, now))
 
 
 def _patience(state: WorkloadState, key: str, failures: int) -> float:

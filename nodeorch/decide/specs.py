@@ -59,8 +59,7 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
     A pending backoff is cancelled: new words deserve a new try.
     """
     old = state.record
-    replaces = target.template != old.target.template and bool(state.instances)
-    good = old.previous or old.target
+    good = old.previous or replace(old.target, image_id=old.image_id, image_digest=old.image_digest)
     keep_image = (
         target.workload.main.image == old.target.workload.main.image
         and target.workload.main.pull is not Pull.ALWAYS
@@ -68,8 +67,7 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
     fresh = replace(
         old,
         target=target,
-        previous=good if replaces and good.template != target.template else None,
-        updating_since=now if replaces else None,
+        previous=good if state.instances and good.template != target.template else None,
         image_id=old.image_id if keep_image else "",
         image_digest=old.image_digest if keep_image else "",
         image_failures=0,
@@ -81,7 +79,10 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
         own = replace(instance.record, failures=0, next_try=None)
         if own.template == target.template:
             own = replace(own, generation=target.generation)
-        instances[name] = replace(instance, record=own, retry_at=None, limits_error=None)
+        forgiven = replace(instance, record=own, retry_at=None, limits_error=None)
+        if target.workload.probes != old.target.workload.probes:
+            forgiven = replace(forgiven, liveness_failed=None)
+        instances[name] = forgiven
     return replace(
         state,
         record=fresh,
@@ -105,7 +106,7 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
         return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
     old = state.record
     if old.deleting:
-        state = replace(state, record=replace(old, deleting=False))
+        state = replace(state, record=replace(old, deleting=False, stopped=False, scale=None))
         world = say(put(world, state), Code.SPEC_ACCEPTED, "declared again", name)
         old = state.record
     if declared == old.declared and not (forced and declared != old.target.digest):
@@ -156,7 +157,7 @@ def _deletions(world: World, fact: SpecsSeen) -> World:
     if not missing:
         return replace(world, brake=None)
     most = max(BRAKE_COUNT, int(BRAKE_SHARE * len(alive)))
-    if not kept or len(missing) > most:
+    if world.brake is not None or not kept or len(missing) > most:
         cause = (
             "no spec file is left" if not kept else f"{len(missing)} spec files are gone at once"
         )

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from nodeorch.decide.ready import is_ready, waits_for
+from nodeorch.decide.ready import is_ready, own_workload, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
 from nodeorch.model.actions import Hold
 from nodeorch.model.view import InstanceView, ProbeView, WorkloadView
@@ -143,7 +143,7 @@ def instance_view(
         container_id=own.container_id,
         pid=instance.pid,
         state=word,
-        ready=is_ready(instance, state.workload),
+        ready=is_ready(state, instance),
         restarts=max(0, own.runs - 1),
         started_at=rfc3339(instance.started_wall) if instance.running else None,
         exit_code=own.last_exit.code if own.last_exit else None,
@@ -172,10 +172,10 @@ def _describe(
     own = instance.record
     busy = world.busy.get(instance.name)
     last = f"last ended: {own.last_exit.why.words}" if own.last_exit else ""
+    if instance.stuck and busy is None:
+        return "stuck", instance.stuck
     if busy == "stop" or (instance.running and instance.doom is not None):
         return "stopping", instance.doom.words if instance.doom else ""
-    if instance.stuck and (own.next_try is None or instance.running):
-        return "stuck", instance.stuck
     if instance.running and instance.died_at is None:
         return _describe_running(state, instance, last)
     if not own.container_id:
@@ -190,32 +190,38 @@ def _describe(
 def _describe_running(state: WorkloadState, instance: Instance, last: str) -> tuple[str, str]:
     if instance.state is State.PAUSED:
         return "paused", "paused outside nodeorch"
-    if is_ready(instance, state.workload):
+    if is_ready(state, instance):
         return "running", instance.limits_error or last
     if instance.was_ready:
         return "unready", "its readiness probe fails"
-    probe = "startup" if state.workload.probes.startup and not instance.startup_passed else ""
-    return "starting", f"its {probe or 'readiness'} probe has not passed yet"
+    startup = own_workload(state, instance).probes.startup
+    held = startup is not None and not instance.record.startup_passed
+    return "starting", f"its {'startup' if held else 'readiness'} probe has not passed yet"
 
 
 def _describe_ended(
     world: World, state: WorkloadState, instance: Instance, around: Surroundings, last: str
 ) -> tuple[str, str]:
     own = instance.record
-    forbidden = forbids_restart(state.workload.restart.policy, instance)
+    policy = own_workload(state, instance).restart.policy
+    forbidden = forbids_restart(policy, instance)
     if forbidden is not None:
         word = "completed" if forbidden.code is Code.COMPLETED else "failed"
         return word, forbidden.words
+    if state.record.stopped:
+        return "stopped", last
     if own.failures and own.next_try is not None:
-        ended = instance.stuck or (own.last_exit.why.words if own.last_exit else "")
+        ended = own.last_exit.why.words if own.last_exit else ""
         wait = max(0.0, own.next_try - around.now)
         words = f"{ended}; failed {own.failures} times in a row, next try in {wait:.1f}s"
         return ("crash-loop" if own.failures >= CRASH_LOOP else "backoff"), words
-    if state.record.stopped or (own.last_exit and own.last_exit.why.code in NOT_ITS_FAULT):
-        return "stopped", last
     waits = waits_for(world, state.workload) if not own.started_once else None
     hold = around.holds.get(instance.name)
-    return "waiting", waits.words if waits else (hold.why.words if hold else last)
+    if waits or hold:
+        return "waiting", waits.words if waits else (hold.why.words if hold else "")
+    if own.last_exit and own.last_exit.why.code in NOT_ITS_FAULT:
+        return "stopped", last
+    return "waiting", last
 
 
 def _probe_view(result: ProbeResult) -> ProbeView:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from nodeorch.decide.limits import size
+from nodeorch.decide.size import size
 from nodeorch.model.view import FieldChange
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Version

@@ -23,8 +23,8 @@ class Turn:
         return key in self.world.busy or key in self._actions
 
     def act(self, action: Action) -> None:
-        if not self.busy(action.key):
-            self._actions[action.key] = action
+        assert not self.busy(action.key), f"two actions for {action.key}"
+        self._actions[action.key] = action
 
     def hold(self, workload: str, instance: str, why: Why, until: float | None = None) -> None:
         self._holds.append(Hold(workload=workload, instance=instance, why=why, until=until))

@@ -1,9 +1,9 @@
 """When a new generation is good, when it has failed, and the way back.
 
-Reads a workload that has a previous version, and its instances. Promises: the previous
-generation's containers are kept until the new one is ready on every slot; a new one that
-ends twice, is refused, or is not ready in time gives way to the previous one; an image
-that cannot be pulled never does (the old instances simply run on).
+Reads a workload that has a previous version, and its instances. Promises: a slot's
+instance of the previous generation is kept until its new one is good; a new generation
+that ends twice, is refused, or is not ready in time gives way to the previous one; an
+image that cannot be pulled never does (the old instances simply run on).
 """
 
 from __future__ import annotations
@@ -21,19 +21,16 @@ PATIENCE = 2
 
 def judge(world: World, state: WorkloadState, now: float) -> World:
     previous = state.record.previous
-    if previous is None or state.record.deleting:
+    if previous is None or state.record.deleting or state.record.stopped:
         return world
     verdict = failure(state, now)
     if verdict is not None:
         return _go_back(world, state, verdict)
     fresh = current(state)
-    good = [i for i in fresh if is_good(i, state.workload, now)]
-    stopped = state.record.stopped
-    if not stopped and (len(good) < state.replicas or len(state.instances) > len(fresh)):
+    good = [i for i in fresh if is_good(state, i, now)]
+    if len(good) < state.replicas or len(state.instances) > len(fresh):
         return world
-    if stopped and not fresh:
-        return world
-    record = replace(state.record, previous=None, updating_since=None)
+    record = replace(state.record, previous=None)
     words = f"generation {record.target.generation} is ready, generation {previous.generation} gone"
     world = put(world, replace(state, record=record))
     return note(world, Why(code=Code.UPDATED, words=words), state.workload.name)
@@ -61,9 +58,9 @@ def _instance_failure(instance: Instance, state: WorkloadState, now: float) -> s
         forbidden = forbids_restart(workload.restart.policy, instance)
         if forbidden is not None and forbidden.code is not Code.COMPLETED:
             return f"ended before it was ready: {end}"
-    since = instance.running_since
+    since = instance.watched_since
     deadline = start_deadline(workload)
-    if since is not None and now - since >= deadline and not is_good(instance, workload, now):
+    if since is not None and now - since >= deadline and not is_good(state, instance, now):
         hint = f": {instance.doom.words}" if instance.doom else ""
         return f"was not ready {deadline:g} s after its start{hint}"
     return None
@@ -75,16 +72,14 @@ def _go_back(world: World, state: WorkloadState, verdict: str) -> World:
     bad, good = record.target.generation, record.previous.generation
     words = f"generation {bad} failed: {verdict}; back to generation {good}"
     why = Why(code=Code.UPDATE_FAILED, words=words)
-    same_image = record.previous.workload.main.image == record.target.workload.main.image
     fresh = replace(
         record,
         target=record.previous,
         previous=None,
-        updating_since=None,
         failed=why,
         failed_generation=bad,
-        image_id=record.image_id if same_image else "",
-        image_digest=record.image_digest if same_image else "",
+        image_id=record.previous.image_id,
+        image_digest=record.previous.image_digest,
         image_failures=0,
         image_next_try=None,
         image_error=None,

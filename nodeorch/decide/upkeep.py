@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodeorch.decide.limits import drift, no_room
-from nodeorch.decide.ready import is_ready, start_deadline, waits_for
-from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
+from nodeorch.decide.limits import drift, need_to_start, no_room
+from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
+from nodeorch.decide.restart import CRASH_LOOP, forbids_restart
 from nodeorch.decide.turn import Turn
 from nodeorch.model.actions import (
+    Hold,
     InspectContainer,
     RemoveContainer,
     StartContainer,
@@ -22,7 +23,6 @@ from nodeorch.model.actions import (
     UnpauseContainer,
     UpdateLimits,
 )
-from nodeorch.model.workload import Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState
 
 RESTARTED = Why(code=Code.OPERATOR, words="restarted by an operator")
@@ -90,7 +90,7 @@ def _keep_running(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     if instance.doom is not None:
         _stop(turn, state, instance, instance.doom)
     elif instance.record.operator_seq < state.record.operator_seq:
-        if _others_are_ready(state, instance):
+        if _may_restart(turn, state, instance):
             _stop(turn, state, instance, RESTARTED)
         else:
             words = "is restarted when the other instances are ready"
@@ -117,10 +117,12 @@ def _limits(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     if not differs or _waits(turn, instance):
         return
     raise_by = (resources.memory or 0) - (instance.limits.memory or 0)
-    full = no_room(turn.world, 0, turn.reserved) if raise_by > 0 else None
-    if full is not None:
-        turn.hold(*_who(instance), full)
-        return
+    if raise_by > 0:
+        full = no_room(turn.world, raise_by, turn.reserved)
+        if full is not None:
+            turn.hold(*_who(instance), full)
+            return
+        turn.reserved += raise_by
     turn.act(
         UpdateLimits(
             **_on(instance, Why(code=Code.DRIFT, words="; ".join(differs))),
@@ -131,24 +133,35 @@ def _limits(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     )
 
 
-def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+def start_blocked(turn: Turn, state: WorkloadState, instance: Instance) -> Hold | None:
+    """Why an instance that does not run cannot start at this moment; room apart."""
     own = instance.record
+    known = own.container_id and not (instance.stale or instance.state is State.UNKNOWN)
+    if not known or turn.busy(instance.name):
+        return _hold(instance, Why(code=Code.LOOK, words="its container is not known yet"))
     asked = own.operator_seq < state.record.operator_seq
-    forbidden = (
-        None if asked else forbids_restart(_workload(state, instance).restart.policy, instance)
-    )
+    policy = own_workload(state, instance).restart.policy
+    forbidden = None if asked else forbids_restart(policy, instance)
     if forbidden is not None:
-        turn.hold(*_who(instance), forbidden)
-        return
-    blocked = None if own.started_once else waits_for(turn.world, state.workload)
-    if blocked is None and (not own.runs or _was_put_down(instance)):
-        blocked = no_room(turn.world, 0, turn.reserved)
-    if blocked is not None:
-        turn.hold(*_who(instance), blocked)
-        return
+        return _hold(instance, forbidden)
+    waits = None if own.started_once else waits_for(turn.world, state.workload)
+    if waits is not None:
+        return _hold(instance, waits)
     if own.next_try is not None and own.next_try > turn.now:
-        turn.hold(*_who(instance), _backoff(instance), own.next_try)
+        return _hold(instance, _backoff(instance), own.next_try)
+    return None
+
+
+def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
+    blocked = start_blocked(turn, state, instance)
+    if blocked is None:
+        need = need_to_start(state, instance.record.slot)
+        full = no_room(turn.world, need, turn.reserved)
+        blocked = _hold(instance, full) if full else None
+    if blocked is not None:
+        turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
         return
+    turn.reserved += need
     turn.act(StartContainer(**_on(instance, _start_reason(instance))))
 
 
@@ -170,39 +183,34 @@ def _start_reason(instance: Instance) -> Why:
 def _stop(turn: Turn, state: WorkloadState, instance: Instance, why: Why) -> None:
     if _waits(turn, instance):
         return
-    stop = _workload(state, instance).stop
+    stop = own_workload(state, instance).stop
     turn.act(
         StopContainer(**_on(instance, why), pid=instance.pid, signal=stop.signal, grace=stop.grace)
     )
 
 
-def _others_are_ready(state: WorkloadState, instance: Instance) -> bool:
-    """An operator's restart goes through the instances one by one."""
+def _may_restart(turn: Turn, state: WorkloadState, instance: Instance) -> bool:
+    """An operator's restart goes through the instances one by one, and waits for each to
+    be ready, but no longer than its start deadline."""
     seq = state.record.operator_seq
-    untouched = [
-        i
-        for i in state.instances.values()
-        if i.running and i.record.operator_seq < seq and i.doom is None
-    ]
-    first = min(untouched, key=lambda i: (i.record.slot, i.name), default=instance)
-    return first is instance and all(
-        other in untouched or is_ready(other, state.workload)
-        for other in state.instances.values()
-        if other is not instance
-    )
+    deadline = start_deadline(state.workload)
+    for other in state.instances.values():
+        if other is instance or is_ready(state, other):
+            continue
+        untouched = other.record.operator_seq < seq
+        if untouched and other.running and other.doom is None:
+            continue
+        since = other.running_since
+        if untouched or (since is not None and turn.now - since < deadline):
+            if since is not None:
+                turn.wake(since + deadline)
+            return False
+    left = [i for i in state.instances.values() if i.running and i.record.operator_seq < seq]
+    return instance is min(left, key=lambda i: (i.record.slot, i.name), default=instance)
 
 
-def _was_put_down(instance: Instance) -> bool:
-    end = instance.record.last_exit
-    return end is not None and end.why.code in NOT_ITS_FAULT
-
-
-def _workload(state: WorkloadState, instance: Instance) -> Workload:
-    """The version of the workload that the instance was made from."""
-    previous = state.record.previous
-    if previous is not None and instance.record.template == previous.template:
-        return previous.workload
-    return state.workload
+def _hold(instance: Instance, why: Why, until: float | None = None) -> Hold:
+    return Hold(workload=instance.record.workload, instance=instance.name, why=why, until=until)
 
 
 def _who(instance: Instance) -> tuple[str, str]:

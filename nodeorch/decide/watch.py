@@ -6,6 +6,7 @@ nothing is watched that does not run.
 
 from __future__ import annotations
 
+from nodeorch.decide.ready import own_workload
 from nodeorch.model.world import Instance, State, WorkloadState
 from nodeorch.ports import ProbeTarget
 
@@ -31,10 +32,8 @@ def probes(state: WorkloadState) -> dict[tuple[str, str], ProbeTarget]:
 
 
 def _targets(state: WorkloadState, instance: Instance) -> list[ProbeTarget]:
-    previous = state.record.previous
-    old = previous is not None and instance.record.template == previous.template
-    probes = previous.workload.probes if previous is not None and old else state.workload.probes
-    if probes.startup is not None and not instance.startup_passed:
+    probes = own_workload(state, instance).probes
+    if probes.startup is not None and not instance.record.startup_passed:
         kinds = {"startup": probes.startup}
     else:
         kinds = {

@@ -47,21 +47,6 @@ class Listed(_Fact, frozen=True):
     begun: float
 
 
-class ContainerSeen(_Fact, frozen=True):
-    """One inspection."""
-
-    instance: str
-    container: Container
-    begun: float = 0.0
-
-
-class ContainerGone(_Fact, frozen=True):
-    """An inspection found nothing."""
-
-    instance: str
-    container_id: str
-
-
 class Hint(_Fact, frozen=True):
     """The engine's event stream spoke of a container: look. An empty id: the stream began."""
 
@@ -90,7 +75,6 @@ class LimitsSeen(_Fact, frozen=True):
     instance: str
     container_id: str
     limits: Limits
-    oom_kills: int | None = None
 
 
 class ProbeSeen(_Fact, frozen=True):
@@ -135,7 +119,6 @@ class Done(_Fact, frozen=True):
     action: Action
     container: Container | None = None
     limits: Limits | None = None
-    oom_kills: int | None = None
     image_id: str = ""
     image_digest: str = ""
 
@@ -153,8 +136,6 @@ Fact = (
     | Loaded
     | SpecsSeen
     | Listed
-    | ContainerSeen
-    | ContainerGone
     | Hint
     | Died
     | OomSeen

@@ -29,7 +29,6 @@ class Code(StrEnum):
     OPERATOR = "Operator"
     HOST_REBOOTED = "HostRebooted"
     REMOVED_OUTSIDE = "RemovedOutside"
-    STOPPED_OUTSIDE = "StoppedOutside"
     PAUSED_OUTSIDE = "PausedOutside"
     RENAMED_OUTSIDE = "RenamedOutside"
     # decisions
@@ -162,6 +161,14 @@ class InstanceRecord(_Frozen, frozen=True):
     """Starts, ever."""
     up: bool = False
     """Started, and not seen to end."""
+    booked: int = 0
+    """Wall time of the start of the last run whose end was accounted for."""
+    stopping: Why | None = None
+    """Why it is being stopped; outlives a daemon that dies over it."""
+    startup_passed: bool = False
+    """In this run."""
+    oom_run: int = 0
+    """OOM kills counted by the cgroup of this run."""
     next_try: float | None = None
     started_once: bool = False
     """It has run since the host booted: its dependencies gate it no more."""
@@ -183,19 +190,18 @@ class Instance(_Frozen, frozen=True):
     started_wall: float = 0.0
     running_since: float | None = None
     """When its first process started (boot time); None unless it runs."""
+    watched_since: float | None = None
+    """When this daemon first saw that run; later than the start, if it adopted it."""
     died_at: float | None = None
     """Seen dead by pidfd and not yet confirmed by an inspection."""
-    oom_run: int = 0
-    """OOM kills counted by the cgroup of this run."""
-    died_oom: bool = False
-    """The count rose between the last look and the death."""
+    oom_at: float | None = None
+    """When the count of OOM kills last rose in this run."""
     stale: bool = False
     """Something happened to it: look."""
     look_at: float | None = None
     """The engine spoke of it so soon after our own act that it may be the echo: look then."""
     touched: float = 0.0
     """Last change by us: an older listing proves nothing about it."""
-    startup_passed: bool = False
     readiness: bool | None = None
     liveness_failed: str | None = None
     liveness_passed: bool = False
@@ -230,6 +236,9 @@ class Version(_Frozen, frozen=True):
     template: str
     """Hash of what is baked into a container."""
     workload: Workload
+    image_id: str = ""
+    """The image that the reference stood for; filled in where it is a version to go back to."""
+    image_digest: str = ""
 
 
 class DesiredRecord(_Frozen, frozen=True):
@@ -242,7 +251,6 @@ class DesiredRecord(_Frozen, frozen=True):
     """The highest generation ever given out."""
     previous: Version | None = None
     """The last good one, kept with its containers until the target is ready."""
-    updating_since: float | None = None
     failed: Why | None = None
     """Why the declared version is not the target: its update failed, or an operator went back."""
     failed_generation: int | None = None
@@ -265,7 +273,7 @@ class WorkloadState(_Frozen, frozen=True):
     record: DesiredRecord
     instances: dict[str, Instance] = {}
     settled: bool = False
-    """Nothing to decide until a fact about it arrives (see decide/absorb.py:put)."""
+    """Nothing to decide until a fact about it arrives (see decide/absorb.py:is_settled)."""
     create_error: str | None = None
     create_next_try: float | None = None
     create_failures: int = 0
@@ -294,6 +302,7 @@ class Engine(_Frozen, frozen=True):
     listed_at: float | None = None
     """When the last good listing was begun; None: never, so nothing may be created."""
     list_due: float = 0.0
+    list_error: str = ""
 
 
 class Brake(_Frozen, frozen=True):

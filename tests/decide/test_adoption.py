@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.model.actions import CreateContainer
-from nodeorch.model.facts import ContainerSeen, EngineSeen, Listed, Loaded, SpecsSeen
+from nodeorch.model.actions import CreateContainer, InspectContainer
+from nodeorch.model.facts import Done, EngineSeen, Listed, Loaded, SpecsSeen
+from nodeorch.model.world import Code, Why
 from tests.decide.story import Story, workload
 
 
@@ -23,7 +24,13 @@ def test_listings_tell_whole_seconds_and_the_inspection_that_follows_corrects_th
     later.tell(EngineSeen(answering=True, words="answers"))
     later.now += 1
     later.tell(Listed(containers=(coarse,), begun=later.now))
-    later.tell(ContainerSeen(instance=own.name, container=exact, begun=later.now))
+    look = InspectContainer(
+        key=own.name,
+        why=Why(code=Code.LOOK, words="look"),
+        workload="web",
+        container_id=own.container_id,
+    )
+    later.tell(Done(action=look, container=exact))
     adopted = later.world.workloads["web"].instances[own.name]
     assert adopted.started_wall == 1234.56 and adopted.address == "10.0.0.2"
     later.now += 30

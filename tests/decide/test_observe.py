@@ -13,11 +13,13 @@ from nodeorch.model.world import Code, Container, Node, State, World
 from tests.decide.story import Story, workload
 
 
-def successor(story: Story, *, rebuilt: bool = False, boot_id: str = "boot-1") -> Story:
+def successor(
+    story: Story, *, rebuilt: bool = False, boot_id: str = "boot-1", now: float | None = None
+) -> Story:
     """A new daemon on the same host: it knows what was written down, and nothing else."""
     states = story.world.workloads
     heir = Story(*story.files.values())
-    heir.now = story.now + 10
+    heir.now = story.now + 10 if now is None else now
     heir.containers, heir.limits, heir._ids = story.containers, story.limits, story._ids
     heir.ports = story.ports
     heir.world = World(node=Node(name="h1", boot_id=boot_id, memory=1 << 40))
@@ -156,8 +158,7 @@ def test_a_wait_for_an_image_does_not_outlive_its_boot() -> None:
     story = Story(workload(image="localhost/missing:1")).up()
     for _ in range(6):
         story.wait(31).settle()
-    heir = successor(story, boot_id="boot-2")
-    heir.now = 5.0
+    heir = successor(story, boot_id="boot-2", now=5.0)
     assert "EnsureImage" in [type(a).__name__ for a in heir.settle().done]
 
 
