@@ -44,7 +44,9 @@ async def edit(
     except OSError as error:
         raise file_problem(call, error) from error
     try:
-        await call.supervisor.reload(deleted=deleted, forced=forced)
+        await call.supervisor.reload(
+            deleted=deleted, forced=forced, applied=changed, by=await call.by()
+        )
         rejected = call.supervisor.world.rejected
         problems = [rejected[name] for name in changed if name in rejected]
         if problems:

@@ -52,7 +52,14 @@ class Supervisor(Protocol):
     async def submit(self, fact: Fact) -> None:
         """Return when absorbed and durably saved; raises CommandRefused, StoreError."""
 
-    async def reload(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> None:
+    async def reload(
+        self,
+        *,
+        deleted: tuple[str, ...] = (),
+        forced: tuple[str, ...] = (),
+        applied: tuple[str, ...] = (),
+        by: str = "",
+    ) -> None:
         """Read the workloads directory now; return when absorbed and saved; raises StoreError."""
 
     def subscribe(self) -> Subscription: ...

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
+from msgspec.structs import replace
 
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.supervisor import Supervisor
@@ -69,11 +70,19 @@ class Front:
     async def submit(self, fact: Fact) -> None:
         await self._supervisor.submit(fact)
 
-    async def reload(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> None:
+    async def reload(
+        self,
+        *,
+        deleted: tuple[str, ...] = (),
+        forced: tuple[str, ...] = (),
+        applied: tuple[str, ...] = (),
+        by: str = "",
+    ) -> None:
         """Read the workloads directory now; absorbed and saved when it returns."""
         async with self._reading:  # passes are absorbed in the order in which they were read
-            seen = await asyncio.to_thread(self._files.read, deleted=deleted, forced=forced)
-            await self._supervisor.submit(seen)
+            seen = await asyncio.to_thread(self._files.read)
+            said = replace(seen, deleted=deleted, forced=forced, applied=applied, by=by)
+            await self._supervisor.submit(said)
 
     def status(self, name: str | None = None) -> list[WorkloadView]:
         """All workloads by name, or the named one; none when there is no such."""

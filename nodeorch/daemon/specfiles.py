@@ -39,13 +39,13 @@ class SpecFiles:
         """What was in force before this daemon started: it keeps its claims to ports."""
         self._accepted = dict(accepted)
 
-    def read(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> SpecsSeen:
+    def read(self) -> SpecsSeen:
         """One pass. Blocking: call it in a thread."""
         try:
             names = sorted(n for n in os.listdir(self._directory) if is_spec_name(n))
         except OSError as error:
             words = f"cannot read {self._directory}: {error.strerror}; nothing is deleted"
-            return SpecsSeen(workloads={}, unreadable=words, deleted=deleted)
+            return SpecsSeen(workloads={}, unreadable=words)
         workloads: dict[str, Workload] = {}
         rejected: dict[str, str] = {}
         for name in names:
@@ -59,7 +59,7 @@ class SpecFiles:
             del self._parsed[stem]
         self._together(workloads, rejected)
         told = {_text(stem): _text(words) for stem, words in rejected.items()}
-        return SpecsSeen(workloads=workloads, rejected=told, deleted=deleted, forced=forced)
+        return SpecsSeen(workloads=workloads, rejected=told)
 
     def _one(self, name: str, stem: str) -> tuple[Workload | None, str]:
         path = self._directory / name

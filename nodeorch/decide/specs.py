@@ -28,6 +28,8 @@ BRAKE_SHARE = 0.3
 
 
 def specs_seen(world: World, fact: SpecsSeen, now: float) -> World:
+    for name in fact.applied:
+        world = say(world, Code.OPERATOR, f"apply, by {fact.by}", name)
     world = _rejections(world, fact)
     for name, workload in fact.workloads.items():
         world = _declare(world, workload, now, forced=name in fact.forced)
@@ -110,8 +112,13 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
         world = say(put(world, state), Code.SPEC_ACCEPTED, "declared again", name)
         old = state.record
     if declared == old.declared and not (forced and declared != old.target.digest):
-        if forced and not old.forced:
-            world = put(world, replace(state, record=replace(old, forced=True)))
+        if forced:  # what was refused is tried again now
+            instances = {
+                name: replace(i, retry_at=None) if i.limits_error else i
+                for name, i in state.instances.items()
+            }
+            record = replace(old, forced=True)
+            world = put(world, replace(state, record=record, instances=instances))
         return world
     changes = diff(old.target.workload, workload)
     if declared == old.target.digest:  # back to what already is the target
@@ -148,7 +155,7 @@ def _rejections(world: World, fact: SpecsSeen) -> World:
 def _deletions(world: World, fact: SpecsSeen) -> World:
     for name in fact.deleted:
         if name not in fact.workloads:
-            world = delete(world, name, "its file was deleted by an operator")
+            world = delete(world, name, f"its file was deleted by {fact.by or 'an operator'}")
     if fact.unreadable:
         return world
     kept = fact.workloads.keys() | fact.rejected.keys()

@@ -38,6 +38,10 @@ class SpecsSeen(_Fact, frozen=True):
     deleted: tuple[str, ...] = ()
     """Deleted by a person, by name: these need no confirmation."""
     forced: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    """Workloads whose files an operator has just written through the API."""
+    by: str = ""
+    """That operator, or the one who deleted."""
 
 
 class Listed(_Fact, frozen=True):

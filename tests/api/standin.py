@@ -156,7 +156,14 @@ class StandIn:
             raise StoreError(self.store.broken)
         self.take(fact)
 
-    async def reload(self, *, deleted: tuple[str, ...] = (), forced: tuple[str, ...] = ()) -> None:
+    async def reload(
+        self,
+        *,
+        deleted: tuple[str, ...] = (),
+        forced: tuple[str, ...] = (),
+        applied: tuple[str, ...] = (),
+        by: str = "",
+    ) -> None:
         workloads = {}
         for path in self._directory.glob("[!.]*.toml"):
             workload, problems = load_text(path.read_bytes(), str(path), stem=path.stem)
@@ -165,7 +172,9 @@ class StandIn:
         rejected = {k: v for k, v in self.reject.items() if k in workloads}
         for name in rejected:
             del workloads[name]
-        await self.submit(SpecsSeen(workloads, rejected, deleted=deleted, forced=forced))
+        await self.submit(
+            SpecsSeen(workloads, rejected, deleted=deleted, forced=forced, applied=applied, by=by)
+        )
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:

@@ -31,6 +31,8 @@ def test_apply_writes_the_file_and_the_daemon_takes_it(harness: Harness, client:
     assert path.stat().st_mode & 0o777 == 0o644
     assert names(harness.directory) == ["web.toml"]
     assert "web" in harness.standin.world.workloads
+    said = [e.why.words for e in harness.standin.store.journal]
+    assert f"apply, by uid 0 (root), pid {os.getpid()}" in said
 
 
 def test_apply_tells_field_by_field(harness: Harness, client: Client) -> None:
@@ -203,6 +205,8 @@ def test_delete_removes_the_file_and_the_workload(harness: Harness, client: Clie
     client.delete("/v1/workloads/web")
     assert names(harness.directory) == ["db.toml"]
     assert harness.standin.world.workloads["web"].record.deleting
+    said = [e.why.words for e in harness.standin.store.journal]
+    assert f"its file was deleted by uid 0 (root), pid {os.getpid()}" in said
     harness.obey()
     assert list(harness.standin.world.workloads) == ["db"]
 
