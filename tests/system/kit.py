@@ -24,11 +24,17 @@ def one_host(lab: Lab, more: str = "") -> Iterator[Host]:
     """A started daemon for the tests of one module; ``more``: lines of its configuration."""
     host = Host(lab)
     try:
-        host.configure(more)
+        configure(host, more)
         yield host.start()
     finally:
         host.close()
         lab.remove_all()
+
+
+def configure(host: Host, more: str) -> None:
+    folder = host.dir / "nodeorch.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "test.toml").write_text(more)
 
 
 def clear(host: Host) -> None:
