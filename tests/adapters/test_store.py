@@ -104,6 +104,14 @@ async def test_twenty_versions_a_workload_are_kept_until_it_is_deleted(store: Sq
     assert len(await store.versions("db")) == 1
 
 
+async def test_a_version_turned_to_again_keeps_its_time(store: SqliteStore) -> None:
+    await store.save(Changes(versions=(version("web", 1),)))
+    ((first, _),) = await store.versions("web")
+    store._wall = lambda: first + 1000
+    await store.save(Changes(versions=(version("web", 1),)))
+    assert [wall for wall, _ in await store.versions("web")] == [first]
+
+
 async def test_saves_made_together_are_committed_together(store: SqliteStore) -> None:
     commits = []
     store._connection().set_trace_callback(

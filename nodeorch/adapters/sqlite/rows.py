@@ -68,7 +68,12 @@ def _version_statements(version: Version, wall: float) -> list[Statement]:
         "DELETE FROM versions WHERE workload = ? AND generation <= (SELECT generation FROM versions"
         f" WHERE workload = ? ORDER BY generation DESC LIMIT 1 OFFSET {VERSIONS_KEPT})"
     )
-    return [("INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", row), (oldest, (name, name))]
+    # Turned to again, it keeps the time at which it was first accepted.
+    insert = (
+        "INSERT INTO versions VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (workload, generation) DO UPDATE SET data = excluded.data"
+    )
+    return [(insert, row), (oldest, (name, name))]
 
 
 def write(db: sqlite3.Connection, prepared: Prepared) -> tuple[Entry, ...]:
