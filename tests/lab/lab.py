@@ -116,6 +116,7 @@ class Lab:
         done = subprocess.run(
             [*self.command, *args],
             env=self.env,
+            cwd=self.dir,
             input=stdin if stdin is not None else b"",
             capture_output=True,
             timeout=timeout,
@@ -147,6 +148,7 @@ class Lab:
             self._service = subprocess.Popen(
                 [*self.command, "system", "service", "--time=0", f"unix://{self.socket}"],
                 env=self.env,
+                cwd=self.dir,  # conmon 2.1.6 leaves its mark of an OOM kill there
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
