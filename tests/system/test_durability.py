@@ -293,24 +293,24 @@ def test_a_clock_set_back_and_forth_an_hour_moves_nothing(host: Host) -> None:
     host.start()
     try:
         host.sleeper("still", PROBED)
-        host.sleeper("web", QUICK)
+        host.sleeper("swing", QUICK)
         host.running("still")
-        host.running("web")
+        host.running("swing")
         still = runs(host)["still.0.g1"]
         for hours in (-1, 1):
             wrong.write_text(str(hours * 3600))
-            kill(host, "web")  # noticed, restarted, and its backoff is as ever
-            kill(host, "web")
+            kill(host, "swing")  # noticed, restarted, and its backoff is as ever
+            kill(host, "swing")
             asked = probed(host)
             wait_for(lambda asked=asked: probed(host) > asked, 10, "probes go on")
-            assert run(host, "wait", "web", "--timeout", "5s").returncode == 0
+            assert run(host, "wait", "swing", "--timeout", "5s").returncode == 0
             assert runs(host)["still.0.g1"] == still
             host.kill()  # a daemon that starts with the wrong clock adopts all the same
             host.start()
             host.running("still")
             patiently(lambda: same(host, still))
-            kill(host, "web")
-        ends = events(host, "Signaled", "web")
+            kill(host, "swing")
+        ends = events(host, "Signaled", "swing")
         assert [e["details"]["exit_code"] for e in ends] == [137] * 6
         assert sorted(e["seq"] for e in ends) == [e["seq"] for e in ends]
         assert events(host, "ProbeFailed", "still") == []
