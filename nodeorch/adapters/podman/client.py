@@ -17,11 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import msgspec
-from podman.api.client import APIClient
-from podman.errors import APIError
 
+from nodeorch.adapters.podman.lean import APIClient, APIError, aiohttp
 from nodeorch.ports import EngineError
 
 SLOTS = 8

@@ -9,11 +9,11 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 
-import aiohttp
 import msgspec
 
 from nodeorch.adapters.podman import replies
 from nodeorch.adapters.podman.client import Client
+from nodeorch.adapters.podman.lean import aiohttp
 from nodeorch.ports import EngineError, LogLine
 
 LABEL = "nodeorch.workload"
