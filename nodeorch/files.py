@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
+
+from nodeorch.spec.mounts import GUARDED, allowed_mount, refused_mount
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -44,6 +47,30 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     if len(content) > limit:
         raise _too_large(name, len(content), limit)
     return content
+
+
+def refused_place(path: str, allowed: Sequence[str], guarded: Sequence[str]) -> str | None:
+    """Why a path of the host is not for workloads, in words that follow "it"; None: it is.
+
+    A spec's path was judged as text when it was read; here it is judged as what it leads to
+    now: somebody may have put a symlink there, a workload among them.
+    """
+    real = os.path.realpath(path)
+    leads = "" if real == path else f"leads to {real}, which "
+    kept = [*guarded, *map(os.path.realpath, (*GUARDED, *guarded))]
+    why = refused_mount(real, kept)
+    if why is not None:
+        return leads + why
+    if not allowed_mount(real, [*allowed, *map(os.path.realpath, allowed)]):
+        return f"{leads}is outside the folders that workloads may mount from"
+    return None
+
+
+def read_env(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> str:
+    """An env file of a workload. Raises OSError, ValueError."""
+    if why := refused_place(path, allowed, guarded):
+        raise Unreadable(path, f"it {why}", "share a folder of its own, such as /srv/NAME")
+    return read_regular(path, limit).decode()
 
 
 def _read(handle: int, limit: int) -> bytes:

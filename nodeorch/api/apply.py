@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 
 from aiohttp.web import StreamResponse
 from msgspec import Struct
@@ -12,7 +11,7 @@ from msgspec import Struct
 from nodeorch.api.call import Call, Problem
 from nodeorch.api.change import declared, edit, result
 from nodeorch.api.preview import what_if
-from nodeorch.files import read_regular
+from nodeorch.files import read_env
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Workload
 from nodeorch.spec.load import load_text
@@ -87,7 +86,9 @@ def _judge(
             default_memory=settings.defaults.memory,
             allowed_sources=settings.volumes.allowed,
             guarded=settings.guarded,
-            read_file=_read_env,
+            read_file=lambda path: read_env(
+                path, ENV_LIMIT, settings.volumes.allowed, settings.guarded
+            ),
         )
         found += errors(problems)
         if workload is not None:
@@ -98,7 +99,3 @@ def _judge(
         if stem in texts:
             found += errors(problems)
     return workloads, [problem.text() for problem in found]
-
-
-def _read_env(path: str) -> str:
-    return read_regular(Path(path), ENV_LIMIT).decode()

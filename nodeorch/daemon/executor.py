@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.decide.size import size
+from nodeorch.files import refused_place
 from nodeorch.model import labels
 from nodeorch.model.actions import (
     Action,
@@ -26,7 +27,6 @@ from nodeorch.model.actions import (
 from nodeorch.model.facts import Done, Fact, Failed, Listed
 from nodeorch.model.world import Container, State
 from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, Seal
-from nodeorch.spec.mounts import refused_mount
 
 KILL_PATIENCE = 10.0
 """Seconds from SIGKILL until an instance is reported as one that will not die."""
@@ -47,6 +47,7 @@ class Executor:
         seal: Seal,
         clock: Clock,
         inbox: Callable[[Fact], None],
+        allowed: tuple[str, ...] = (),
         guarded: tuple[str, ...] = (),
     ) -> None:
         self._engine = engine
@@ -55,6 +56,7 @@ class Executor:
         self._seal = seal
         self._clock = clock
         self._inbox = inbox
+        self._allowed = allowed
         self._guarded = guarded
         self._acts: Mapping[type, Callable[[Any], Awaitable[Done]]] = {
             ListContainers: self._list,
@@ -93,7 +95,7 @@ class Executor:
         spec = action.spec
         for volume in spec.volumes:
             if volume.source is not None:
-                _check_source(volume.source, self._guarded)
+                self._check_source(volume.source)
         marks = {
             **spec.main.labels,
             labels.WORKLOAD: spec.name,
@@ -112,6 +114,8 @@ class Executor:
         return Done(action=action, container=container)
 
     async def _start(self, action: StartContainer) -> Done:
+        for source in action.sources:
+            self._check_source(source)
         container = self._known(await self._engine.start(action.container_id, urgent=True))
         limits = None
         if container.pid:
@@ -185,6 +189,13 @@ class Executor:
         limits = self._cgroups.limits(action.pid, action.container_id)
         return Done(action=action, limits=limits)
 
+    def _check_source(self, source: str) -> None:
+        why = refused_place(source, self._allowed, self._guarded)
+        if why is not None:
+            raise EngineError("refused", f"cannot mount {source}: it {why}")
+        if not os.path.exists(source):
+            raise EngineError("refused", f"cannot mount {source}: no such path; create it first")
+
     def _known(self, container: Container) -> Container:
         """What only the daemon can tell of a container: its seal, its start in boot time."""
         marks = container.labels
@@ -196,13 +207,3 @@ class Executor:
             sealed=serial.isdigit()
             and self._seal.verify(container.name, int(serial), marks.get(labels.SEAL, "")),
         )
-
-
-def _check_source(source: str, guarded: tuple[str, ...]) -> None:
-    """The spec's path was judged as text; here it is judged as what it leads to."""
-    real = os.path.realpath(source)
-    refused = refused_mount(real, guarded)
-    if refused is not None:
-        raise EngineError("refused", f"cannot mount {source}: it {refused}")
-    if not os.path.exists(real):
-        raise EngineError("refused", f"cannot mount {source}: no such path; create it first")

@@ -109,9 +109,8 @@ class _Daemon:
         rebuilt = await self.supervisor.load()
         files = _spec_files(settings)
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
-        executor = Executor(
-            engine, cgroups, deaths, Seal(state), self.clock, self._put, settings.guarded
-        )
+        places = (settings.volumes.allowed, settings.guarded)
+        executor = Executor(engine, cgroups, deaths, Seal(state), self.clock, self._put, *places)
         front = Front(self.supervisor, settings, files, engine, prober, usages.samples)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt

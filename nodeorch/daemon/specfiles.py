@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nodeorch.files import read_regular
+from nodeorch.files import read_env, read_regular
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Workload
 from nodeorch.spec.load import load_text
@@ -76,13 +76,16 @@ class SpecFiles:
                 default_memory=self._default_memory,
                 allowed_sources=self._allowed,
                 guarded=self._guarded,
-                read_file=_read_env,
+                read_file=self._read_env,
             )
             kept = (text, workload, problems)
             self._parsed[stem] = kept
         errors = [p for p in kept[2] if p.severity == "error"]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         return kept[1], errors[0].brief() + more if errors else ""
+
+    def _read_env(self, path: str) -> str:
+        return read_env(path, ENV_LIMIT, self._allowed, self._guarded)
 
     def _together(self, workloads: dict[str, Workload], rejected: dict[str, str]) -> None:
         files = {stem: str(self._directory / f"{stem}.toml") for stem in workloads}
@@ -104,7 +107,3 @@ def _text(name: str) -> str:
 
 def _reads_another_file(workload: Workload | None) -> bool:
     return workload is None or workload.main.env_file is not None
-
-
-def _read_env(path: str) -> str:
-    return read_regular(Path(path), ENV_LIMIT).decode()

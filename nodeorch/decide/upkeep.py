@@ -162,7 +162,9 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
         turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
         return
     turn.reserved += need
-    turn.act(StartContainer(**_on(instance, _start_reason(instance))))
+    volumes = own_workload(state, instance).volumes
+    sources = tuple(v.source for v in volumes if v.source is not None)
+    turn.act(StartContainer(**_on(instance, _start_reason(instance)), sources=sources))
 
 
 def _backoff(instance: Instance) -> Why:

@@ -39,6 +39,8 @@ class CreateContainer(_Action, frozen=True):
 
 class StartContainer(_Action, frozen=True):
     container_id: str
+    sources: tuple[str, ...] = ()
+    """Host paths that it mounts: the engine follows them anew at each start."""
 
 
 class StopContainer(_Action, frozen=True):
