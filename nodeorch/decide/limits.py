@@ -13,6 +13,8 @@ from nodeorch.decide.size import size
 from nodeorch.model.workload import Resources
 from nodeorch.model.world import Code, Instance, Limits, Why, WorkloadState, World
 
+UPDATING = "update the limits of"
+"""The verb of a live change under way."""
 PAGE = 4096
 CPU_GRAIN = 0.005
 """The engine rounds cpus to a quota of microseconds in a period."""
@@ -65,45 +67,58 @@ def standing(resources: Resources, limits: Limits) -> list[str]:
 
 
 def request(state: WorkloadState) -> int:
-    """Bytes of memory that one instance of the workload asks of the node."""
+    """Bytes of memory that one instance of the target asks of the node."""
     return state.workload.resources.memory or 0
 
 
-def promised(state: WorkloadState, slot: int) -> tuple[int, int]:
+def own_request(state: WorkloadState, instance: Instance) -> int:
+    """Bytes of memory that an instance asks by its own generation.
+
+    One that held less when it ended asks for that again: a raise has to wait for room.
+    """
+    ask = own_workload(state, instance).resources.memory or 0
+    return ask if instance.left is None or instance.limits else min(ask, instance.left)
+
+
+def promised(world: World, state: WorkloadState, slot: int) -> tuple[int, int]:
     """Bytes of memory of a slot: of what runs in it, and what is promised to it.
 
     Promised is at least what runs. What ended of itself and will be started again keeps
     its promise, and so does a slot whose old instance made way for the new one.
     """
-    ask = request(state)
     runs = kept = 0
     for instance in state.instances.values():
         if instance.record.slot != slot:
             continue
         if instance.running or instance.record.up:
-            held = instance.limits.memory if instance.limits else None
-            runs += ask if held is None else held
+            runs += _held(world, state, instance)
         elif not state.record.stopped and _will_return(state, instance):
-            kept = ask
+            end = instance.record.last_exit
+            made_way = end is not None and end.why.code is Code.UPDATE
+            kept = max(kept, request(state) if made_way else own_request(state, instance))
     return runs, max(runs, kept)
 
 
 def requested(world: World) -> int:
     """Bytes of memory promised on the node."""
     return sum(
-        promised(state, slot)[1]
+        promised(world, state, slot)[1]
         for state in world.workloads.values()
         for slot in {i.record.slot for i in state.instances.values()}
     )
 
 
-def need_to_start(state: WorkloadState, slot: int, *, instead: bool = False) -> int:
-    """Bytes that one more running instance of the slot asks beyond what it is promised.
+def need(
+    world: World, state: WorkloadState, slot: int, ask: int, *, starting: int = 0, room: bool = True
+) -> int:
+    """Bytes that an instance asking ``ask`` needs beyond what its slot is promised.
 
-    ``instead``: in the place of those that run now.
+    ``starting``: what this turn has begun to start in the slot; ``room``: beside those that
+    run now, not in their place.
     """
-    runs, total = promised(state, slot)
-    return max(0, request(state) + (0 if instead else runs) - total)
+    runs, total = promised(world, state, slot)
+    runs += starting
+    return max(0, ask + (runs if room else 0) - max(total, runs))
 
 
 def no_room(world: World, need: int, reserved: int) -> Why | None:
@@ -113,6 +128,16 @@ def no_room(world: World, need: int, reserved: int) -> Why | None:
         return None
     words = f"insufficient memory (need {size(need)}, {size(max(free, 0))} free)"
     return Why(code=Code.NO_ROOM, words=words)
+
+
+def _held(world: World, state: WorkloadState, instance: Instance) -> int:
+    """Bytes of memory that a running instance holds; a raise that may have happened counts."""
+    ask = own_request(state, instance)
+    held = instance.limits.memory if instance.limits else None
+    if held is None:
+        return ask
+    raised = instance.stale or world.busy.get(instance.name) == UPDATING
+    return max(held, ask) if raised else held
 
 
 def _will_return(state: WorkloadState, instance: Instance) -> bool:

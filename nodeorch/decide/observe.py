@@ -115,6 +115,8 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
     why = Why(code=Code.PROBE_FAILED, words=f"{fact.probe} probe failed: {fact.words}")
     if fact.probe == "readiness":
         instance = replace(instance, readiness=fact.passed)
+    elif fact.probe == "startup" and instance.record.startup_passed:
+        return world  # one passed is enough
     elif fact.probe == "startup" and fact.passed:
         instance = record(instance, startup_passed=True)
     elif fact.probe == "startup":

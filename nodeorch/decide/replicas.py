@@ -10,7 +10,7 @@ generations hold one port or volume.
 from __future__ import annotations
 
 from nodeorch.decide.edit import instance_name
-from nodeorch.decide.limits import need_to_start, no_room
+from nodeorch.decide.limits import no_room, own_request, request
 from nodeorch.decide.ready import is_good, is_ready, own_workload, start_deadline
 from nodeorch.decide.turn import Turn
 from nodeorch.decide.upkeep import keep_up, retire, start_blocked, take_down
@@ -21,6 +21,8 @@ from nodeorch.model.world import Code, Instance, Why, WorkloadState
 DELETED = Why(code=Code.DELETED, words="its workload was deleted")
 SURPLUS = Why(code=Code.SURPLUS, words="more instances than replicas")
 STOPPED = Why(code=Code.OPERATOR, words="stopped by an operator")
+LONG = (Code.DEPENDENCY, Code.NO_ROOM)
+"""What can hold a new instance back for a long time."""
 ABANDONED = Why(code=Code.UPDATED, words="its generation was given up")
 
 
@@ -135,25 +137,23 @@ def _await_good(turn: Turn, state: WorkloadState, new: Instance, old: Instance) 
 def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -> None:
     """The new instance is to start; the old one is stopped first where both cannot run."""
     shared = shared_between(state.workload, own_workload(state, old))
-    slot = new.record.slot
+    slot, ask = new.record.slot, own_request(state, new)
+    blocked = start_blocked(turn, state, new)
+    why = blocked.why if blocked else None
+    why = why or no_room(turn.world, turn.need(state, slot, ask, instead=True), turn.reserved)
     if not old.running:
+        made_way = old.record.last_exit is not None and old.record.last_exit.why.code is Code.UPDATE
         keep_up(turn, state, new)
-        if shared is None:
+        # The old one comes back where it harms nothing, or the new one may take a long time.
+        if (shared is None and not made_way) or (why is not None and why.code in LONG):
             keep_up(turn, state, old)
         return
-    full = no_room(turn.world, need_to_start(state, slot), turn.reserved)
-    if shared is None and full is None:
-        keep_up(turn, state, new)
+    full = no_room(turn.world, turn.need(state, slot, ask), turn.reserved)
+    if why is not None or (shared is None and full is None):
+        keep_up(turn, state, new)  # looks at it, or says what it waits for, or starts it
         keep_up(turn, state, old)
         return
     obstacle = shared or (full.words if full else "")
-    blocked = start_blocked(turn, state, new) or no_room(
-        turn.world, need_to_start(state, slot, instead=True), turn.reserved
-    )
-    if blocked is not None:
-        keep_up(turn, state, new)  # looks at it, or says what it waits for; it cannot start
-        keep_up(turn, state, old)
-        return
     words = f"makes way for generation {new.record.generation}: {obstacle}"
     take_down(turn, state, old, Why(code=Code.UPDATE, words=words))
 
@@ -187,7 +187,7 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -
     if not record.image_id:
         _image(turn, state)
         return
-    need = need_to_start(state, slot, instead=old is not None)
+    need = turn.need(state, slot, request(state), instead=old is not None)
     full = no_room(turn.world, need, turn.reserved)
     if full is not None:
         turn.hold(workload.name, name, full)

@@ -115,6 +115,7 @@ def ended(
         was_ready=False,
         doom=None,
         limits=None,
+        left=instance.limits.memory if instance.limits else None,
         limits_error=None,
         stuck=None,
         retry_at=None,

@@ -18,7 +18,7 @@ from nodeorch.decide.edit import (
     record,
     say,
 )
-from nodeorch.decide.limits import drift
+from nodeorch.decide.limits import UPDATING, drift
 from nodeorch.decide.observe import seen
 from nodeorch.decide.restart import delay
 from nodeorch.model.actions import (
@@ -49,7 +49,7 @@ VERBS: dict[type, str] = {
     StartContainer: "start",
     StopContainer: "stop",
     RemoveContainer: "remove",
-    UpdateLimits: "update the limits of",
+    UpdateLimits: UPDATING,
     EnsureImage: "pull the image of",
     InspectContainer: "inspect",
     ListContainers: "list",

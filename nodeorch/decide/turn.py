@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nodeorch.decide.limits import need
 from nodeorch.model.actions import Action, Hold, Plan
-from nodeorch.model.world import Why, World
+from nodeorch.model.world import Why, WorkloadState, World
 
 
 class Turn:
@@ -15,6 +16,7 @@ class Turn:
         self.serial = world.serial
         self.reserved = 0
         """Bytes of memory promised so far, those of this turn's creations included."""
+        self._starting: dict[tuple[str, int], int] = {}
         self._actions: dict[str, Action] = {}
         self._holds: list[Hold] = []
         self._wake_at: float | None = None
@@ -34,6 +36,17 @@ class Turn:
     def wake(self, at: float) -> None:
         if self._wake_at is None or at < self._wake_at:
             self._wake_at = at
+
+    def need(self, state: WorkloadState, slot: int, ask: int, *, instead: bool = False) -> int:
+        """Bytes that one more instance of the slot needs; ``instead`` of those that run now."""
+        starting = self._starting.get((state.workload.name, slot), 0)
+        return need(self.world, state, slot, ask, starting=starting, room=not instead)
+
+    def starts(self, state: WorkloadState, slot: int, ask: int) -> None:
+        """An instance of the slot starts in this turn: what it needs is promised."""
+        self.reserved += self.need(state, slot, ask)
+        key = (state.workload.name, slot)
+        self._starting[key] = self._starting.get(key, 0) + ask
 
     def next_serial(self) -> int:
         self.serial += 1

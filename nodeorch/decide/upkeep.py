@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodeorch.decide.limits import drift, need_to_start, no_room
+from nodeorch.decide.limits import drift, no_room, own_request
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, forbids_restart
 from nodeorch.decide.turn import Turn
@@ -154,14 +154,14 @@ def start_blocked(turn: Turn, state: WorkloadState, instance: Instance) -> Hold 
 
 def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     blocked = start_blocked(turn, state, instance)
+    ask, slot = own_request(state, instance), instance.record.slot
     if blocked is None:
-        need = need_to_start(state, instance.record.slot)
-        full = no_room(turn.world, need, turn.reserved)
+        full = no_room(turn.world, turn.need(state, slot, ask), turn.reserved)
         blocked = _hold(instance, full) if full else None
     if blocked is not None:
         turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
         return
-    turn.reserved += need
+    turn.starts(state, slot, ask)
     volumes = own_workload(state, instance).volumes
     sources = tuple(v.source for v in volumes if v.source is not None)
     turn.act(StartContainer(**_on(instance, _start_reason(instance)), sources=sources))

@@ -210,6 +210,8 @@ class Instance(_Frozen, frozen=True):
     """It has to be stopped for this reason; the policy then decides about its next start."""
     limits: Limits | None = None
     """The kernel's, as last read; None: not read since it started."""
+    left: int | None = None
+    """The memory limit that it held when it ended, bytes; None: not known, or it runs."""
     limits_error: str | None = None
     """Why the last live change of limits was refused."""
     stuck: str | None = None
