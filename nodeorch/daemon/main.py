@@ -178,9 +178,7 @@ class _Daemon:
 
 
 def _first_world(settings: Settings) -> World:
-    import psutil
-
-    total = psutil.virtual_memory().total
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     free = max(0, total - settings.node.memory_reserve)
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     node = Node(

@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.lab import Lab
@@ -246,7 +245,8 @@ def test_what_is_changed_by_hand_is_seen_and_healed(host: Host) -> None:
 
 
 def test_what_does_not_fit_waits_and_starts_when_there_is_room(lab: Lab) -> None:
-    reserve = f"{psutil.virtual_memory().total // 1024 - 100 * 1024}KiB"
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    reserve = f"{total // 1024 - 100 * 1024}KiB"
     with one_host(lab, f'[node]\nmemory_reserve = "{reserve}"\n') as host:
         declare(host, "first", 'memory = "64MiB"')
         before = host.running("first")["instances"][0]
