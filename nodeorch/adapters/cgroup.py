@@ -127,6 +127,8 @@ class CgroupReader:
         if place is None:
             return None
         limits = _limits_v2(place[""]) if self.v2 else _limits_v1(place)
+        if not all(map(os.path.isdir, place.values())):
+            return None  # it went while we read: files that are gone are no "no limit"
         return replace(limits, ulimits=_ulimits(_read(f"{self._proc}/{pid}/limits")))
 
     def usage(self, pid: int, container_id: str) -> Usage | None:

@@ -68,6 +68,8 @@ def is_settled(world: World, state: WorkloadState) -> bool:
         return False
     if len(state.instances) != state.replicas:
         return False
+    if len({i.record.slot for i in state.instances.values()}) != state.replicas:
+        return False
     resources = own.target.workload.resources
     return all(
         _instance_settled(world, state, i) and not (i.limits and drift(resources, i.limits))
@@ -144,7 +146,7 @@ def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
         state = states.get(own.workload)
         if state is None:
             continue
-        instance = Instance(record=own)
+        instance = Instance(record=own, state=State.EXITED if own.pruned else State.UNKNOWN)
         states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
     world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
     if fact.rebuilt:

@@ -98,7 +98,12 @@ def _forgive(state: WorkloadState) -> WorkloadState:
     """Cancel every pending wait: a person has looked at it."""
     fresh = replace(state.record, image_failures=0, image_next_try=None, image_error=None)
     instances = {
-        name: replace(record(i, failures=0, next_try=None), retry_at=None, limits_error=None)
+        name: replace(
+            record(i, failures=0, next_try=None),
+            retry_at=None,
+            limits_retry_at=None,
+            limits_error=None,
+        )
         for name, i in state.instances.items()
     }
     return replace(

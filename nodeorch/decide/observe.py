@@ -48,6 +48,8 @@ def listed(world: World, fact: Listed, now: float) -> World:
         for instance in state.instances.values():
             if instance.name in world.busy or instance.touched >= fact.begun:
                 continue
+            if instance.record.pruned:
+                continue
             own = instance.record.container_id
             container = by_id.get(own) if own else _created(world, by_name, instance)
             if container is not None:
@@ -56,7 +58,7 @@ def listed(world: World, fact: Listed, now: float) -> World:
                 world = put_instance(world, replace(instance, stale=True))
             else:
                 world = _gone(world, instance)
-    return _rebuild(world, fact, now) if world.rebuilding else world
+    return _rebuild(world, fact, now) if world.rebuilding else _leftovers(world, fact)
 
 
 def hinted(world: World, fact: Hint, now: float) -> World:
@@ -78,7 +80,7 @@ def died(world: World, fact: Died, now: float) -> World:
     if instance.pid != fact.pid or not instance.running:
         return world
     instance, _ = _count_oom(instance, fact.oom_kills, now)
-    return put_instance(world, replace(instance, died_at=now))
+    return put_instance(world, replace(instance, died_at=now, retry_at=None))
 
 
 def oom_seen(world: World, fact: OomSeen, now: float) -> World:
@@ -268,25 +270,43 @@ def _rebuild(world: World, fact: Listed, now: float) -> World:
             continue
         if find_id(world, container.id) is not None:
             continue
-        generation = int(labels[GENERATION])
-        own = InstanceRecord(
-            name=container.name,
-            workload=state.workload.name,
-            slot=int(labels[SLOT]),
-            generation=generation,
-            template=labels[TEMPLATE],
-            serial=int(labels[SERIAL]),
-            container_id=container.id,
-            boot_id=world.node.boot_id,
-            runs=1,
-            up=container.state is State.RUNNING,
-            image_digest=container.image_id,
-        )
+        own = _from_labels(container, world.node.boot_id)
         world = _renumber(world, own)
         world = replace(world, serial=max(world.serial, own.serial))
         instance = Instance(record=own)
         world = put_instance(world, instance)
         world = seen(world, instance, container, now)
+    return world
+
+
+def _from_labels(container: Container, boot_id: str) -> InstanceRecord:
+    labels = container.labels
+    return InstanceRecord(
+        name=container.name,
+        workload=labels[WORKLOAD],
+        slot=int(labels[SLOT]),
+        generation=int(labels[GENERATION]),
+        template=labels[TEMPLATE],
+        serial=int(labels[SERIAL]),
+        container_id=container.id,
+        boot_id=boot_id,
+        runs=1,
+        up=container.state is State.RUNNING,
+        image_digest=container.image_id,
+    )
+
+
+def _leftovers(world: World, fact: Listed) -> World:
+    """Remove what was created after its creation had been given up: sealed, never started."""
+    known = {i.record.container_id for s in world.workloads.values() for i in s.instances.values()}
+    for container in fact.containers:
+        if container.id in known or not container.sealed or container.state is not State.CREATED:
+            continue
+        state = world.workloads.get(container.labels.get(WORKLOAD, ""))
+        if state is None or container.name in state.instances:
+            continue
+        own = replace(_from_labels(container, world.node.boot_id), runs=0, removing=True)
+        world = put_instance(world, Instance(record=own, state=State.CREATED))
     return world
 
 

@@ -117,6 +117,7 @@ def ended(
         limits=None,
         left=instance.limits.memory if instance.limits else None,
         limits_error=None,
+        limits_retry_at=None,
         stuck=None,
         retry_at=None,
         touched=now,

@@ -20,7 +20,8 @@ from nodeorch.decide.edit import (
 )
 from nodeorch.decide.limits import UPDATING, drift
 from nodeorch.decide.observe import seen
-from nodeorch.decide.restart import delay
+from nodeorch.decide.ready import own_workload
+from nodeorch.decide.restart import delay, forbids_restart
 from nodeorch.model.actions import (
     Action,
     CreateContainer,
@@ -161,7 +162,7 @@ def failed(world: World, fact: Failed, now: float) -> World:
     if kind == "not_found":
         words = "its container was removed outside nodeorch"
         world = say(world, Code.REMOVED_OUTSIDE, words, action.workload, action.key)
-        return drop_instance(world, instance)
+        return _removed_outside(world, instance)
     if kind == "timeout":  # it may still happen, or have happened: look
         late = replace(instance, stale=True, stuck=fact.words, retry_at=now + RETRY)
         return put_instance(world, late)
@@ -171,6 +172,17 @@ def failed(world: World, fact: Failed, now: float) -> World:
         return put_instance(world, _refused_limits(instance, fact.words, now))
     wait = STUCK_RETRY if isinstance(action, StopContainer) else RETRY
     return put_instance(world, replace(instance, stuck=fact.words, retry_at=now + wait))
+
+
+def _removed_outside(world: World, instance: Instance) -> World:
+    """What had ended for good stays so: a job does not run twice because of a clean-up."""
+    own = instance.record
+    policy = own_workload(world.workloads[own.workload], instance).restart.policy
+    over = not (own.up or own.removing or instance.running)
+    if not over or forbids_restart(policy, instance) is None:
+        return drop_instance(world, instance)
+    kept = replace(instance, state=State.EXITED, stale=False, look_at=None, stuck=None)
+    return put_instance(world, record(kept, pruned=True))
 
 
 def engine_seen(world: World, fact: EngineSeen, now: float) -> World:
@@ -283,7 +295,7 @@ def _start_failed(world: World, instance: Instance, fact: Failed, now: float) ->
 def _refused_limits(instance: Instance, words: str, now: float) -> Instance:
     """The same refusal again is looked at less often."""
     wait = LIMITS_RETRY if instance.limits_error == words else STUCK_RETRY
-    return replace(instance, limits_error=words, retry_at=now + wait)
+    return replace(instance, limits_error=words, limits_retry_at=now + wait)
 
 
 def _updated(world: World, instance: Instance, fact: Done, now: float) -> World:

@@ -81,7 +81,9 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
         own = replace(instance.record, failures=0, next_try=None)
         if own.template == target.template:
             own = replace(own, generation=target.generation)
-        forgiven = replace(instance, record=own, retry_at=None, limits_error=None)
+        forgiven = replace(
+            instance, record=own, retry_at=None, limits_retry_at=None, limits_error=None
+        )
         if target.workload.probes != old.target.workload.probes:
             forgiven = replace(forgiven, liveness_failed=None)
         instances[name] = forgiven
@@ -114,8 +116,7 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
     if declared == old.declared and not (forced and declared != old.target.digest):
         if forced:  # what was refused is tried again now
             instances = {
-                name: replace(i, retry_at=None) if i.limits_error else i
-                for name, i in state.instances.items()
+                name: replace(i, limits_retry_at=None) for name, i in state.instances.items()
             }
             record = replace(old, forced=True)
             world = put(world, replace(state, record=record, instances=instances))

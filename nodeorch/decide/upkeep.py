@@ -81,7 +81,7 @@ def _known(turn: Turn, instance: Instance) -> bool:
 def _waits(turn: Turn, instance: Instance) -> bool:
     if instance.retry_at is None or instance.retry_at <= turn.now:
         return False
-    why = Why(code=Code.STUCK, words=instance.stuck or instance.limits_error or "")
+    why = Why(code=Code.STUCK, words=instance.stuck or "")
     turn.hold(instance.record.workload, instance.name, why, instance.retry_at)
     return True
 
@@ -114,7 +114,12 @@ def _limits(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     if instance.limits is None:
         return
     differs = drift(resources, instance.limits)
-    if not differs or _waits(turn, instance):
+    if not differs:
+        return
+    later = instance.limits_retry_at
+    if later is not None and later > turn.now:
+        why = Why(code=Code.LIMITS, words=instance.limits_error or "")
+        turn.hold(*_who(instance), why, later)
         return
     raise_by = (resources.memory or 0) - (instance.limits.memory or 0)
     if raise_by > 0:
@@ -160,6 +165,9 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
         blocked = _hold(instance, full) if full else None
     if blocked is not None:
         turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
+        return
+    if instance.record.pruned:  # it runs again, in another container
+        turn.act(RemoveContainer(**_on(instance, _start_reason(instance))))
         return
     turn.starts(state, slot, ask)
     volumes = own_workload(state, instance).volumes

@@ -155,6 +155,8 @@ class InstanceRecord(_Frozen, frozen=True):
     container_id: str = ""
     """Empty while the creation is only intended."""
     removing: bool = False
+    pruned: bool = False
+    """It ended for good and then its container was removed outside nodeorch."""
     failures: int = 0
     """Ends in a row, for the backoff."""
     runs: int = 0
@@ -212,6 +214,8 @@ class Instance(_Frozen, frozen=True):
     """The kernel's, as last read; None: not read since it started."""
     left: int | None = None
     """The memory limit that it held when it ended, bytes; None: not known, or it runs."""
+    limits_retry_at: float | None = None
+    """When a refused change of limits may be tried again; nothing else waits for it."""
     limits_error: str | None = None
     """Why the last live change of limits was refused."""
     stuck: str | None = None
@@ -287,7 +291,10 @@ class WorkloadState(_Frozen, frozen=True):
     @property
     def replicas(self) -> int:
         scale = self.record.scale
-        return self.workload.main.replicas if scale is None else scale
+        if scale is None:
+            return self.workload.main.replicas
+        # Said of one generation, it holds for the next, which may need a host port.
+        return min(scale, 1) if any(p.host for p in self.workload.ports) else scale
 
 
 class Node(_Frozen, frozen=True):

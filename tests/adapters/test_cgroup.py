@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,15 @@ def test_an_oom_kill_of_a_child_is_counted(lab: Lab) -> None:
     assert reader.limits(pid, container)
     wait_for(lambda: (reader.oom_kills(container) or 0) > 0, 20)
     assert lab.pid(container) == pid
+
+
+@pytest.mark.parametrize("gone", ["memory", "pids"])
+def test_a_cgroup_that_goes_while_it_is_read_has_no_limits_to_tell(v1: Tree, gone: str) -> None:
+    """The kernel takes the directories away one by one; the process may still be a zombie."""
+    shutil.rmtree(v1.path(f"{gone}/x").parent)
+    assert v1.reader().limits(7, CID) is None
+
+
+def test_on_v2_too(v2: Tree) -> None:
+    shutil.rmtree(v2.path("x").parent)
+    assert v2.reader().limits(7, CID) is None

@@ -153,8 +153,8 @@ class Storm(Story):
 
     def _acted(self, action: Action) -> list[Fact]:
         if isinstance(action, ListContainers):
-            seen = Listed(containers=tuple(self.containers.values()), begun=self.now)
-            return [seen, Done(action=action)]
+            told = tuple(replace(c, address=None) for c in self.containers.values())
+            return [Listed(containers=told, begun=self.now), Done(action=action)]
         return [self.answer(action)]
 
     def _image(self, action: Action) -> Fact:
