@@ -15,36 +15,41 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import api, bulk, cpu, memory, probes, recovery, replan, status
+from bench import api, bulk, cpu, memory, probes, replan, status
 from bench.installed import install
-from bench.place import Place
+from bench.place import MANY, Place
+from bench.recovery import QUIET, STORM, Recovery
+from bench.storm import storm
 from bench.table import Row, markdown
 
 NAMES = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm", "probes", "replan")
-MANY_MIB, NONE_MIB = 55, 45
+NONE_MIB, MANY_MIB = 45, 55
 
 
 def with_engine(place: Place, wanted: set[str]) -> list[Row]:
     rows: list[Row] = []
-    figures: dict[str, recovery.Figures] = {}
+    recovery = Recovery(place)
     if "memory" in wanted:
         rows += memory.measure(place, 0, NONE_MIB)
     if wanted & {"recovery", "storm"}:
-        rows += recovery.quiet(place, figures)
+        recovery.measure(QUIET)
     if "storm" in wanted:
-        rows += recovery.storm(place, figures)
+        with storm(place):
+            recovery.measure(STORM)
     if "bulk" in wanted:
         rows += bulk.measure(place)
     if wanted & {"memory", "cpu", "status", "api", "recovery"}:
         with place.hundred():
-            rows += with_hundred(place, wanted, figures)
-    return rows
+            rows += with_hundred(place, wanted, recovery)
+        if "recovery" in wanted:
+            recovery.measure(QUIET)
+    return recovery.rows() + rows
 
 
-def with_hundred(place: Place, wanted: set[str], figures: dict[str, recovery.Figures]) -> list[Row]:
+def with_hundred(place: Place, wanted: set[str], recovery: Recovery) -> list[Row]:
     rows: list[Row] = []
     if "memory" in wanted:
-        rows += memory.measure(place, 100, MANY_MIB)
+        rows += memory.measure(place, MANY, MANY_MIB)
     if "status" in wanted:
         rows += status.measure(place)
     if "api" in wanted:
@@ -52,9 +57,9 @@ def with_hundred(place: Place, wanted: set[str], figures: dict[str, recovery.Fig
     if "cpu" in wanted:
         rows += cpu.measure(place)
     if "recovery" in wanted:
-        rows += recovery.crowded(place, figures)
+        recovery.crowded()
     if "memory" in wanted and len(wanted) > 1:
-        rows += memory.measure(place, 100, MANY_MIB, ", after all the above")
+        rows += memory.measure(place, MANY, MANY_MIB, ", after all else")
     return rows
 
 

@@ -12,12 +12,17 @@ from tests.lab.wait import wait_for
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def pss(pid: int) -> int:
-    """Proportional set size in bytes: shared pages are divided by the number of their users."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(f"no Pss of process {pid}")
+def memory(pid: int) -> tuple[float, float]:
+    """(proportional, resident) set size in MiB.
+
+    Pages that several processes share, such as those of libcrypto, are divided among them
+    in the first, and count fully in the second.
+    """
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {
+        name: int(rest.split()[0]) / 1024 for name, _, rest in (x.partition(":") for x in lines)
+    }
+    return sizes["Pss"], sizes["Rss"]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -1,31 +1,30 @@
 """kill -9 of a container's first process → it runs again, beside `podman run --restart=always`.
 
 Running again is when the new first process has written to a pipe. Kills alternate between
-ours and Podman's. Three moments: nothing else on the host; a hundred other workloads and
-one that crash-loops; and a storm of all kinds of misbehaviour.
+ours and Podman's. Three moments: nothing else on the host, before and after all else; a
+hundred other workloads and one that crash-loops; a storm of all kinds of misbehaviour.
 """
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.place import Place
-from bench.process import cgroup, first_process, kill
+from bench.process import cgroup, kill
 from bench.table import Row, compared, spread
 
+NETWORKS = ("none", "bridge")
 TRIALS = 20
 LIVES = 0.5
 """Seconds that a victim runs between two kills: longer than its backoff's reset."""
 ALWAYS = '[restart]\npolicy = "always"\nbackoff = { initial = "100ms", reset = "200ms" }\n'
 """Each kill is the first in a row: Podman has no backoff to compare with."""
+
+QUIET, CROWD, STORM = "quiet", "100 others and a crash loop", "in a storm"
 
 CRASHES = ["sh", "-c", "sleep 0.2; exit 1"]
 
@@ -71,109 +70,64 @@ class Victims:
         return ours, theirs
 
 
-Figures = dict[str, tuple[list[float], list[float]]]
+class Recovery:
+    """Collects what was measured in each moment; the quiet one may come several times."""
 
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._taken: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
 
-def measure(place: Place, trials: int, when: str) -> Figures:
-    figures: Figures = {}
-    for network in ("none", "bridge"):
-        victims = Victims(place, network)
-        victims.up()
-        try:
-            figures[network] = victims.trials(trials)
-        finally:
-            victims.down()
-        for who, seconds in zip(("nodeorch", "podman"), figures[network], strict=True):
-            print(spread(f"recovery, {when}, {network}, {who}", seconds), flush=True)
-    return figures
+    def measure(self, moment: str) -> None:
+        for network in NETWORKS:
+            victims = Victims(self._place, network)
+            victims.up()
+            try:
+                taken = victims.trials(TRIALS)
+            finally:
+                victims.down()
+            kept = self._taken.setdefault((moment, network), ([], []))
+            for who, old, new in zip(("nodeorch", "podman"), kept, taken, strict=True):
+                old += new
+                print(spread(f"recovery, {moment}, {network}, {who}", new), flush=True)
 
+    def crowded(self) -> None:
+        """With a hundred others, which are up already, and one that crash-loops."""
+        with others(self._place, {"crasher": self._place.spec("crasher", CRASHES)}):
+            self.measure(CROWD)
 
-def quiet(place: Place, figures: dict[str, Figures]) -> list[Row]:
-    figures["quiet"] = measure(place, TRIALS, "quiet")
-    rows = []
-    for network, (ours, theirs) in figures["quiet"].items():
-        what = f"kill -9 → running again, network {network}"
-        medians = statistics.median(ours) * 1000, statistics.median(theirs) * 1000
-        rows.append(compared(what, *medians, "podman --restart=always", "ms", 1.3))
-    return rows
+    def rows(self) -> list[Row]:
+        rows: list[Row] = []
+        for moment in (QUIET, CROWD, STORM):
+            for network in NETWORKS:
+                if (moment, network) in self._taken:
+                    rows += self._rows(moment, network)
+        return rows
 
+    def _rows(self, moment: str, network: str) -> list[Row]:
+        ours, theirs = self._medians(moment, network)
+        calm, their_calm = self._medians(QUIET, network)
+        what = f"kill -9 → running again, {moment}, network {network}"
+        against_podman = compared(what, ours, theirs, "podman --restart=always", "ms", 1.3)
+        own = f"Podman's own: × {theirs / their_calm:.2f}"
+        if moment == QUIET:
+            return [against_podman]
+        if moment == CROWD:
+            row = compared(what, ours, calm, "quiet", "ms", 1.3)
+            return [row._replace(other=f"{row.other}; {own}")]
+        row = compared("– against its quiet figure", ours, calm, "quiet", "ms")
+        return [against_podman, row._replace(other=f"{row.other}; {own}")]
 
-def _against_quiet(what: str, figures: dict[str, Figures], when: str) -> list[Row]:
-    rows = []
-    for network, (ours, theirs) in figures[when].items():
-        calm = figures["quiet"][network]
-        now, before = statistics.median(ours) * 1000, statistics.median(calm[0]) * 1000
-        rows.append(compared(f"{what}, network {network}", now, before, "quiet", "ms", 1.3))
-        now, before = statistics.median(theirs) * 1000, statistics.median(calm[1]) * 1000
-        rows.append(
-            Row(
-                "– Podman's own in the same moments",
-                "–",
-                f"{now:.3g} ms, quiet {before:.3g} ms",
-                now / before,
-            )
-        )
-    return rows
-
-
-def crowded(place: Place, figures: dict[str, Figures]) -> list[Row]:
-    """With a hundred others, which are up already, and one that crash-loops."""
-    place.declare({"crasher": place.spec("crasher", CRASHES)})
-    try:
-        figures["crowded"] = measure(place, TRIALS, "100 others and a crash loop")
-    finally:
-        place.withdraw(["crasher"])
-    return _against_quiet("the same, 100 others and a crash loop", figures, "crowded")
-
-
-def storm(place: Place, figures: dict[str, Figures]) -> list[Row]:
-    with _storm(place):
-        figures["storm"] = measure(place, TRIALS, "storm")
-    return _against_quiet("the same, in a storm", figures, "storm")
-
-
-def _misbehaving(place: Place) -> dict[str, str]:
-    """A crash loop, one deaf to TERM, a leak, a fork bomb at its limit, one that fills its log."""
-
-    def spec(name: str, script: str, more: str = "") -> str:
-        limits = f'[resources]\nmemory = "24MiB"\ncpu = 0.1\n{more}'
-        return place.spec(name, ["sh", "-c", script], "none", limits)
-
-    return {
-        "crasher": place.spec("crasher", CRASHES, "none"),
-        "deaf": spec("deaf", "trap '' TERM; while true; do sleep 1; done"),
-        "leak": spec(
-            "leak", "x=$(head -c 1000000 /dev/zero | tr '\\0' x); while true; do x=$x$x; done"
-        ),
-        "forks": spec("forks", "while true; do sleep 60 & done", "pids = 64\n"),
-        "chatty": spec(
-            "chatty", f"while true; do echo {'x' * 1000}; done", '[logs]\nmax_size = "1MiB"\n'
-        ),
-    }
+    def _medians(self, moment: str, network: str) -> tuple[float, float]:
+        """Milliseconds (ours, theirs)."""
+        ours, theirs = self._taken[moment, network]
+        return statistics.median(ours) * 1000, statistics.median(theirs) * 1000
 
 
 @contextmanager
-def _storm(place: Place) -> Iterator[None]:
-    bad = _misbehaving(place)
-    others = {f"other{n}": place.spec(f"other{n}", ["sleep", "1000000"], "none") for n in range(10)}
-    place.declare(bad | others)
-    groups = [cgroup(place.host.running(name)["instances"][0]["pid"]) for name in others]
-    over = threading.Event()
-
-    def kills() -> None:
-        """About two a second, and a restart of the deaf one now and then."""
-        dice = random.Random(1)
-        while not over.wait(dice.uniform(0.2, 0.8)):
-            if pid := first_process(dice.choice(groups)):
-                os.kill(pid, signal.SIGKILL)
-            if dice.random() < 0.1:
-                place.host.client.post("/v1/workloads/deaf/restart")
-
-    thread = threading.Thread(target=kills)
-    thread.start()
+def others(place: Place, specs: dict[str, str]) -> Iterator[None]:
+    """While these workloads are there, too."""
+    place.declare(specs)
     try:
         yield
     finally:
-        over.set()
-        thread.join()
-        place.withdraw([*bad, *others])
+        place.withdraw(list(specs))
