@@ -61,7 +61,9 @@ class Persister:
             return None
         before = (self._workloads, self._serial, self._failures)
         self._workloads, self._serial, self._notes = world.workloads, world.serial, []
-        return asyncio.ensure_future(self._write(changes, before))
+        writing = asyncio.ensure_future(self._write(changes, before))
+        writing.add_done_callback(_heard)  # nobody may wait for it
+        return writing
 
     async def _write(
         self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int, int]
@@ -113,6 +115,11 @@ class Persister:
             serial=serial,
             notes=tuple(self._notes),
         )
+
+
+def _heard(writing: asyncio.Future[None]) -> None:
+    if not writing.cancelled():
+        writing.exception()
 
 
 def _instance_changes(

@@ -23,7 +23,7 @@ from nodeorch.decide.commands import refusal
 from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
 from nodeorch.model.actions import Action, Plan
-from nodeorch.model.facts import Command, Fact, Failed, Loaded, StoreSeen, Tick
+from nodeorch.model.facts import Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
 from nodeorch.model.world import World
 from nodeorch.ports import Clock, CommandRefused, Entry, Store, StoreError
 
@@ -31,6 +31,7 @@ log = logging.getLogger("nodeorch")
 
 BATCH = 256
 """Facts taken in one step; more wait for the next, after the actions are handed over."""
+HINTS = 4096
 HEARTBEAT = 2.0
 """Seconds at most between two steps: the watchdog is fed by steps, not by a timer."""
 SLOW_DISK = 1.0
@@ -90,6 +91,10 @@ class Supervisor:
                 task.cancel()
 
     def put(self, fact: Fact) -> None:
+        """Never blocks. Hints are the one kind that others can cause without end: beyond HINTS
+        waiting facts they are dropped, and the next listing tells what they would have."""
+        if isinstance(fact, Hint) and self._inbox.qsize() >= HINTS:
+            return
         self._inbox.put_nowait((fact, None))
 
     async def submit(self, fact: Fact) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nodeorch.daemon import supervisor
+from nodeorch.model.facts import Hint
 from nodeorch.model.workload import Backoff, Probe, Probes, Restart, Stop, Tcp
 from nodeorch.model.world import State
 from nodeorch.ports import Changes, CommandRefused, Entry, StoreError
@@ -297,3 +298,14 @@ async def test_a_command_that_cannot_be_obeyed_says_why(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         with pytest.raises(CommandRefused, match="no such workload"):
             await rig.command("stop", "nobody")
+
+
+async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        first = await rig.running()
+        for _ in range(2 * supervisor.HINTS):
+            rig.loop.put(Hint(container_id=first.record.container_id))
+        assert rig.loop._inbox.qsize() <= supervisor.HINTS
+        rig.engine.die(first.record.container_id, 1)
+        await rig.until(lambda: (i := rig.instance()) and i.pid not in (0, first.pid))
