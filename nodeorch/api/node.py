@@ -6,7 +6,7 @@ from aiohttp.web import StreamResponse
 
 from nodeorch import __version__
 from nodeorch.api.call import Call, answer
-from nodeorch.decide.limits import requested
+from nodeorch.decide.room import requested
 from nodeorch.model.view import NodeView
 
 

@@ -10,6 +10,7 @@ plan      the cycle over workloads that are not settled: replicas, upkeep, updat
 update    when a new generation is good, when it has failed, and the way back
 restart   the accounting of deaths, and the backoff
 limits    the kernel's limits against the declared ones
+room      the node's memory: who may have how much of it
 status    what a person is told about all this
 watch     which processes to watch and which probes to run
 """

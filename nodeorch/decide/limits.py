@@ -1,17 +1,14 @@
-"""The kernel's limits against the declared ones, and room on the node.
+"""The kernel's limits against the declared ones.
 
 Reads ``Instance.limits`` (what the kernel said) and ``Workload.resources``. Promises: no
-update is asked for what the kernel already holds; the sum of memory requests of what may
-run never exceeds the node's by a decision taken here.
+update is asked for what the kernel already holds.
 """
 
 from __future__ import annotations
 
-from nodeorch.decide.ready import own_workload
-from nodeorch.decide.restart import NOT_ITS_FAULT, forbids_restart
 from nodeorch.decide.size import size
 from nodeorch.model.workload import Resources
-from nodeorch.model.world import Code, Instance, Limits, Why, WorkloadState, World
+from nodeorch.model.world import Limits
 
 UPDATING = "update the limits of"
 """The verb of a live change under way."""
@@ -64,91 +61,6 @@ def standing(resources: Resources, limits: Limits) -> list[str]:
             )
             found.append(words + " (a host's hard limit bounds it)")
     return found
-
-
-def request(state: WorkloadState) -> int:
-    """Bytes of memory that one instance of the target asks of the node."""
-    return state.workload.resources.memory or 0
-
-
-def own_request(state: WorkloadState, instance: Instance) -> int:
-    """Bytes of memory that an instance asks by its own generation.
-
-    One that held less when it ended asks for that again: a raise has to wait for room.
-    """
-    ask = own_workload(state, instance).resources.memory or 0
-    return ask if instance.left is None or instance.limits else min(ask, instance.left)
-
-
-def promised(world: World, state: WorkloadState, slot: int) -> tuple[int, int]:
-    """Bytes of memory of a slot: of what runs in it, and what is promised to it.
-
-    Promised is at least what runs. What ended of itself and will be started again keeps
-    its promise, and so does a slot whose old instance made way for the new one.
-    """
-    runs = kept = 0
-    for instance in state.instances.values():
-        if instance.record.slot != slot:
-            continue
-        if instance.running or instance.record.up:
-            runs += _held(world, state, instance)
-        elif not state.record.stopped and _will_return(state, instance):
-            end = instance.record.last_exit
-            made_way = end is not None and end.why.code is Code.UPDATE
-            kept = max(kept, request(state) if made_way else own_request(state, instance))
-    return runs, max(runs, kept)
-
-
-def requested(world: World) -> int:
-    """Bytes of memory promised on the node."""
-    return sum(
-        promised(world, state, slot)[1]
-        for state in world.workloads.values()
-        for slot in {i.record.slot for i in state.instances.values()}
-    )
-
-
-def need(
-    world: World, state: WorkloadState, slot: int, ask: int, *, starting: int = 0, room: bool = True
-) -> int:
-    """Bytes that an instance asking ``ask`` needs beyond what its slot is promised.
-
-    ``starting``: what this turn has begun to start in the slot; ``room``: beside those that
-    run now, not in their place.
-    """
-    runs, total = promised(world, state, slot)
-    runs += starting
-    return max(0, ask + (runs if room else 0) - max(total, runs))
-
-
-def no_room(world: World, need: int, reserved: int) -> Why | None:
-    """Why ``need`` more bytes cannot be promised, given those already reserved."""
-    free = world.node.memory - reserved
-    if need <= free:
-        return None
-    words = f"insufficient memory (need {size(need)}, {size(max(free, 0))} free)"
-    return Why(code=Code.NO_ROOM, words=words)
-
-
-def _held(world: World, state: WorkloadState, instance: Instance) -> int:
-    """Bytes of memory that a running instance holds; a raise that may have happened counts."""
-    ask = own_request(state, instance)
-    held = instance.limits.memory if instance.limits else None
-    if held is None:
-        return ask
-    raised = instance.stale or world.busy.get(instance.name) == UPDATING
-    return max(held, ask) if raised else held
-
-
-def _will_return(state: WorkloadState, instance: Instance) -> bool:
-    end = instance.record.last_exit
-    if end is None or instance.record.removing:
-        return False
-    if end.why.code is Code.UPDATE:  # it made way: its place is the new one's
-        return True
-    if end.why.code in NOT_ITS_FAULT:
-        return False
-    return forbids_restart(own_workload(state, instance).restart.policy, instance) is None
 
 
 def _same_bytes(wanted: int, found: int | None) -> bool:

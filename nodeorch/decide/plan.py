@@ -7,7 +7,6 @@ settled costs nothing; the order of workloads is by priority, then name.
 
 from __future__ import annotations
 
-from nodeorch.decide.limits import requested
 from nodeorch.decide.replicas import plan_workload
 from nodeorch.decide.turn import Turn
 from nodeorch.model.actions import ListContainers, Plan
@@ -32,10 +31,8 @@ def plan(world: World, now: float) -> Plan:
         turn.wake(engine.list_due)
     if engine.listed_at is None or engine.listed_at < engine.since:
         return turn.result()  # what runs is not known yet: touch nothing
-    if restless:
-        turn.reserved = requested(world)
-        for state in sorted(restless, key=_rank):
-            plan_workload(turn, state)
+    for state in sorted(restless, key=_rank):
+        plan_workload(turn, state)
     return turn.result()
 
 

@@ -10,8 +10,8 @@ generations hold one port or volume.
 from __future__ import annotations
 
 from nodeorch.decide.edit import instance_name
-from nodeorch.decide.limits import no_room, own_request, request
 from nodeorch.decide.ready import is_good, is_ready, own_workload, start_deadline
+from nodeorch.decide.room import own_request, request
 from nodeorch.decide.turn import Turn
 from nodeorch.decide.upkeep import keep_up, retire, start_blocked, take_down
 from nodeorch.model.actions import CreateContainer, EnsureImage
@@ -74,12 +74,8 @@ def _plan_slot(
     others = [i for i in held if i is not new]
     old = _old(turn, state, others)
     leaving = [i for i in others if i is not old and (i.running or i.record.up)]
-    if leaving and new is not None and not new.running:
-        words = f"starts when {leaving[0].name}, whose generation was given up, has ended"
-        turn.hold(state.workload.name, new.name, Why(code=Code.UPDATE, words=words))
-        if old is not None and old.running:
-            keep_up(turn, state, old)
-        return False
+    if leaving:
+        return _await_leaving(turn, state, leaving[0], (new, old))
     if old is None:
         if new is None:
             _create(turn, state, slot, None)
@@ -99,6 +95,22 @@ def _plan_slot(
         _await_good(turn, state, new, old)
     else:
         _begin_new(turn, state, new, old)
+    return False
+
+
+def _await_leaving(
+    turn: Turn, state: WorkloadState, leaving: Instance, others: tuple[Instance | None, ...]
+) -> bool:
+    """What runs beside one whose generation was given up runs on; nothing starts before it ends.
+
+    It may hold what they need: its own version is not remembered any more.
+    """
+    for instance in others:
+        if instance is not None and instance.running:
+            keep_up(turn, state, instance)
+        elif instance is not None:
+            words = f"starts when {leaving.name}, whose generation was given up, has ended"
+            turn.hold(state.workload.name, instance.name, Why(code=Code.UPDATE, words=words))
     return False
 
 
@@ -140,7 +152,7 @@ def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -
     slot, ask = new.record.slot, own_request(state, new)
     blocked = start_blocked(turn, state, new)
     why = blocked.why if blocked else None
-    why = why or no_room(turn.world, turn.need(state, slot, ask, instead=True), turn.reserved)
+    why = why or turn.room.refuses(state, slot, ask, instead=True)
     if not old.running:
         made_way = old.record.last_exit is not None and old.record.last_exit.why.code is Code.UPDATE
         keep_up(turn, state, new)
@@ -148,7 +160,7 @@ def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -
         if (shared is None and not made_way) or (why is not None and why.code in LONG):
             keep_up(turn, state, old)
         return
-    full = no_room(turn.world, turn.need(state, slot, ask), turn.reserved)
+    full = turn.room.refuses(state, slot, ask)
     if why is not None or (shared is None and full is None):
         keep_up(turn, state, new)  # looks at it, or says what it waits for, or starts it
         keep_up(turn, state, old)
@@ -187,12 +199,11 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -
     if not record.image_id:
         _image(turn, state)
         return
-    need = turn.need(state, slot, request(state), instead=old is not None)
-    full = no_room(turn.world, need, turn.reserved)
+    full = turn.room.refuses(state, slot, request(state), instead=old is not None)
     if full is not None:
         turn.hold(workload.name, name, full)
         return
-    turn.reserved += need
+    turn.room.reserve(state, slot, request(state))
     words = f"slot {slot} has no instance of generation {record.target.generation}"
     turn.act(
         CreateContainer(

@@ -55,6 +55,7 @@ VERBS: dict[type, str] = {
     InspectContainer: "inspect",
     ListContainers: "list",
 }
+SHORT: dict[type, str] = {UpdateLimits: "set limits", EnsureImage: "get image"}
 QUIET = (InspectContainer, ListContainers)
 RETRY = 5.0
 """Seconds until a refused stop, removal, update or inspection is tried again."""
@@ -90,7 +91,11 @@ def begin(world: World, action: Action, now: float) -> World:
         world = put(world, world.workloads[action.workload])
     if isinstance(action, QUIET):
         return world
-    return note(world, action.why, action.workload, action.key, verb=verb(action))
+    words = f"{SHORT.get(type(action), verb(action))}: {action.why.words}"
+    said = Why(code=action.why.code, words=words)
+    if action.why.code is Code.RESTART:
+        said = action.why
+    return note(world, said, action.workload, action.key, verb=verb(action))
 
 
 def _begun(world: World, instance: Instance, action: Action, now: float) -> Instance:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nodeorch.decide.limits import need
+from nodeorch.decide.room import Room
 from nodeorch.model.actions import Action, Hold, Plan
-from nodeorch.model.world import Why, WorkloadState, World
+from nodeorch.model.world import Why, World
 
 
 class Turn:
@@ -14,12 +14,17 @@ class Turn:
         self.world = world
         self.now = now
         self.serial = world.serial
-        self.reserved = 0
-        """Bytes of memory promised so far, those of this turn's creations included."""
-        self._starting: dict[tuple[str, int], int] = {}
+        self._room: Room | None = None
         self._actions: dict[str, Action] = {}
         self._holds: list[Hold] = []
         self._wake_at: float | None = None
+
+    @property
+    def room(self) -> Room:
+        """Looked at only where somebody asks for it: it reads all instances."""
+        if self._room is None:
+            self._room = Room(self.world)
+        return self._room
 
     def busy(self, key: str) -> bool:
         return key in self.world.busy or key in self._actions
@@ -36,17 +41,6 @@ class Turn:
     def wake(self, at: float) -> None:
         if self._wake_at is None or at < self._wake_at:
             self._wake_at = at
-
-    def need(self, state: WorkloadState, slot: int, ask: int, *, instead: bool = False) -> int:
-        """Bytes that one more instance of the slot needs; ``instead`` of those that run now."""
-        starting = self._starting.get((state.workload.name, slot), 0)
-        return need(self.world, state, slot, ask, starting=starting, room=not instead)
-
-    def starts(self, state: WorkloadState, slot: int, ask: int) -> None:
-        """An instance of the slot starts in this turn: what it needs is promised."""
-        self.reserved += self.need(state, slot, ask)
-        key = (state.workload.name, slot)
-        self._starting[key] = self._starting.get(key, 0) + ask
 
     def next_serial(self) -> int:
         self.serial += 1

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodeorch.decide.limits import drift, no_room, own_request
+from nodeorch.decide.limits import drift
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, forbids_restart
+from nodeorch.decide.room import own_request
 from nodeorch.decide.turn import Turn
 from nodeorch.model.actions import (
     Hold,
@@ -123,11 +124,11 @@ def _limits(turn: Turn, state: WorkloadState, instance: Instance) -> None:
         return
     raise_by = (resources.memory or 0) - (instance.limits.memory or 0)
     if raise_by > 0:
-        full = no_room(turn.world, raise_by, turn.reserved)
+        full = turn.room.lacks(raise_by)
         if full is not None:
             turn.hold(*_who(instance), full)
             return
-        turn.reserved += raise_by
+        turn.room.grow(raise_by)
     turn.act(
         UpdateLimits(
             **_on(instance, Why(code=Code.DRIFT, words="; ".join(differs))),
@@ -161,7 +162,7 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     blocked = start_blocked(turn, state, instance)
     ask, slot = own_request(state, instance), instance.record.slot
     if blocked is None:
-        full = no_room(turn.world, turn.need(state, slot, ask), turn.reserved)
+        full = turn.room.refuses(state, slot, ask)
         blocked = _hold(instance, full) if full else None
     if blocked is not None:
         turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
@@ -169,7 +170,7 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     if instance.record.pruned:  # it runs again, in another container
         turn.act(RemoveContainer(**_on(instance, _start_reason(instance))))
         return
-    turn.starts(state, slot, ask)
+    turn.room.start(state, slot, ask)
     volumes = own_workload(state, instance).volumes
     sources = tuple(v.source for v in volumes if v.source is not None)
     turn.act(StartContainer(**_on(instance, _start_reason(instance)), sources=sources))

@@ -51,6 +51,8 @@ class Storm(Story):
         """Asked for, given up by the daemon, and yet to happen in the engine."""
         self.made_of: dict[str, Workload] = {}
         """Container id → the spec it was created from."""
+        self.admitted: dict[str, int] = {}
+        """Container id → bytes of memory that it was started or last limited with."""
         self.images_gone = False
         self.meddled = False
         """Something ran or was limited without the daemon's asking: it cannot prevent all."""
@@ -82,6 +84,7 @@ class Storm(Story):
         for action in actions:
             if isinstance(action, StartContainer):
                 self._may_start(action)
+                self._admit(action)
         begun = super().step()
         self.flight += [Flight(a) for a in begun]
         if not self.meddled:
@@ -209,7 +212,7 @@ class Storm(Story):
             if len(held) == 2:
                 shared = shared_between(self.made_of[held[0].id], self.made_of[held[1].id])
                 assert shared is None, f"{[c.name for c in held]}: {shared}"
-        total = sum(self.counts(c.id) for c in alive)
+        total = sum(self.admitted[c.id] for c in alive)
         assert total <= self.world.node.memory, f"{total} bytes of memory are given away"
 
     def _may_start(self, action: StartContainer) -> None:
@@ -224,22 +227,26 @@ class Storm(Story):
                 shared = shared_between(one, self.made_of[other.record.container_id])
                 assert shared is None, f"{own.name} starts beside {other.name}: {shared}"
 
-    def counts(self, container_id: str) -> int:
-        """Bytes of memory that a container takes: a lowered limit counts before it is applied."""
-        limit = self.limits[container_id].memory or 0
-        for state in self.world.workloads.values():
-            for instance in state.instances.values():
-                if instance.record.container_id == container_id:
-                    return min(limit, own_workload(state, instance).resources.memory or 0)
-        return limit
+    def _admit(self, action: StartContainer) -> None:
+        """A limit lowered since its creation counts from the start, and is applied after it."""
+        state = self.world.workloads[action.workload]
+        ask = own_workload(state, state.instances[action.key]).resources.memory or 0
+        held = self.limits[action.container_id].memory or 0
+        self.admitted[action.container_id] = min(held, ask)
+
+    def _update(self, action: Action) -> Fact:
+        fact = super()._update(action)
+        assert isinstance(action, UpdateLimits)
+        self.admitted[action.container_id] = self.limits[action.container_id].memory or 0
+        return fact
 
     def _memory_is_not_promised_twice(self) -> None:
         """What runs, what is being started and raises under way fit together."""
-        held = {c.id: self.counts(c.id) for c in self.containers.values() if c.state in ALIVE}
+        held = {c.id: self.admitted[c.id] for c in self.containers.values() if c.state in ALIVE}
         for flight in self.flight:
             action = flight.action
             if isinstance(action, StartContainer) and action.container_id in self.containers:
-                held[action.container_id] = self.counts(action.container_id)
+                held[action.container_id] = self.admitted[action.container_id]
             elif isinstance(action, UpdateLimits):
                 asked = action.resources.memory or 0
                 held[action.container_id] = max(asked, held.get(action.container_id, 0))

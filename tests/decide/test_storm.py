@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nodeorch.decide.limits import request
+from nodeorch.decide.ready import own_workload
 from nodeorch.decide.restart import forbids_restart
+from nodeorch.decide.room import own_request, request
 from nodeorch.model.actions import CreateContainer, EnsureImage
 from nodeorch.model.facts import EngineSeen, Hint
 from nodeorch.model.workload import (
@@ -65,7 +66,9 @@ def spec(name: str, shape: dict) -> Workload:  # type: ignore[type-arg]
 
 numbers = st.integers(0, 11)
 edits = st.tuples(st.just("edit"), st.sampled_from(NAMES), shapes)
-flights = st.tuples(st.sampled_from(["effect", "answer", "answer", "plan", "settle"]), numbers, numbers)
+flights = st.tuples(
+    st.sampled_from(["effect", "answer", "answer", "plan", "settle"]), numbers, numbers
+)
 losses = st.tuples(st.just("lose"), numbers, numbers)
 engine = st.tuples(
     st.sampled_from(
@@ -199,7 +202,11 @@ def calm(storm: Storm) -> None:
         for _ in range(4):
             for name in sorted(storm.running()):
                 state = storm.world.workloads.get(name.partition(".")[0])
-                if state and name in state.instances and state.instances[name].readiness is not True:
+                if (
+                    state
+                    and name in state.instances
+                    and state.instances[name].readiness is not True
+                ):
                     storm.probe(name, True)
             storm.settle()
 
@@ -228,9 +235,10 @@ def _reasons(storm: Storm, state: WorkloadState, slot: int) -> str | None:
     own = [h.why for h in held if h.instance.startswith(f"{name}.{slot}.")]
     used = sum(storm.limits[c].memory or 0 for c in alive)
     used -= sum(storm.limits[i.record.container_id].memory or 0 for i in up)
-    full = used + request(state) > storm.world.node.memory
+    asks = [own_request(state, i) for i in mine if not i.record.removing] or [request(state)]
+    full = used + (request(state) if up else min(asks)) > storm.world.node.memory
     known = {Code.DEPENDENCY, Code.IMAGE_FAILED} | ({Code.NO_ROOM} if full else set())
-    ended = [i for i in mine if forbids_restart(state.workload.restart.policy, i)]
+    ended = [i for i in mine if forbids_restart(own_workload(state, i).restart.policy, i)]
     waits_in_turn = bool(of_target == [] and slot and up and whys)
     if len(up) <= 1 and (known & {w.code for w in (own or whys)} or waits_in_turn):
         return None
@@ -242,7 +250,9 @@ def _reasons(storm: Storm, state: WorkloadState, slot: int) -> str | None:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(shapes, min_size=3, max_size=3), st.booleans(), events)
 def test_nothing_bad_happens_and_what_is_declared_becomes_real(
-    first: list, small: bool, stream: list  # type: ignore[type-arg]
+    first: list,
+    small: bool,
+    stream: list,  # type: ignore[type-arg]
 ) -> None:
     specs = [spec(n, s) for n, s in zip(NAMES, first, strict=True)]
     storm = Storm(*specs, memory=SMALL if small else 1 << 40)
@@ -252,8 +262,9 @@ def test_nothing_bad_happens_and_what_is_declared_becomes_real(
         storm.check()
     calm(storm)
     assert missing(storm) == []
-    known = {i.record.container_id for s in storm.world.workloads.values()
-             for i in s.instances.values()}
+    known = {
+        i.record.container_id for s in storm.world.workloads.values() for i in s.instances.values()
+    }
     names = storm.world.workloads.keys()
     left = {
         c.name
@@ -270,5 +281,9 @@ def test_nothing_bad_happens_and_what_is_declared_becomes_real(
     assert known <= storm.containers.keys() | pruned, "phantoms"
     since = len(storm.done)
     storm.wait(1.0).settle()
-    rest = [a for a in storm.done[since:] if not a.key.startswith("#") and not isinstance(a, EnsureImage)]
+    rest = [
+        a
+        for a in storm.done[since:]
+        if not a.key.startswith("#") and not isinstance(a, EnsureImage)
+    ]
     assert rest == []
