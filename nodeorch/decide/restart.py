@@ -123,8 +123,10 @@ def ended(
         touched=now,
     )
     world = put_instance(world, after)
+    asked = instance.doom is not None or old.stopping is not None
+    said = replace(end.why, words=f"ended: {end.why.words}") if asked else end.why
     return note(
-        world, end.why, old.workload, instance.name,
+        world, said, old.workload, instance.name,
         exit_code=code, ran_seconds=round(ran, 3), failures=failures,
     )  # fmt: skip
 
