@@ -298,12 +298,12 @@ def _from_labels(container: Container, boot_id: str) -> InstanceRecord:
 
 def _leftovers(world: World, fact: Listed) -> World:
     """Remove what was created after its creation had been given up: sealed, never started."""
-    known = {i.record.container_id for s in world.workloads.values() for i in s.instances.values()}
-    for container in fact.containers:
-        if container.id in known or not container.sealed or container.state is not State.CREATED:
-            continue
+    idle = [c for c in fact.containers if c.state is State.CREATED and c.sealed]
+    for container in idle:
         state = world.workloads.get(container.labels.get(WORKLOAD, ""))
         if state is None or container.name in state.instances:
+            continue
+        if find_id(world, container.id) is not None:
             continue
         own = replace(_from_labels(container, world.node.boot_id), runs=0, removing=True)
         world = put_instance(world, Instance(record=own, state=State.CREATED))
