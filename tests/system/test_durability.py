@@ -87,7 +87,9 @@ def kill(host: Host, name: str) -> None:
     os.kill(old["pid"], signal.SIGKILL)
     host.until(
         name,
-        lambda w: w["instances"][0]["restarts"] > old["restarts"] and w["ready"] == 1,
+        lambda w: (
+            w["instances"] and w["instances"][0]["restarts"] > old["restarts"] and w["ready"] == 1
+        ),
     )
 
 

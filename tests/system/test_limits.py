@@ -146,7 +146,9 @@ def test_limits_change_live_and_survive_a_restart_of_the_container(host: Host) -
     until_kernel(host, "web", memory=80 * MIB, cpu=50000, pids=44)
     second = host.instance("web")
     assert (second["pid"], second["container_id"]) == (first["pid"], first["container_id"])
-    host.until("web", lambda w: w["instances"][0]["memory_limit_bytes"] == 80 * MIB)
+    host.until(
+        "web", lambda w: w["instances"] and w["instances"][0]["memory_limit_bytes"] == 80 * MIB
+    )
 
     os.kill(first["pid"], signal.SIGKILL)  # the engine forgets live changes at a start
     host.until("web", lambda w: w["ready"] == 1 and w["instances"][0]["restarts"] == 1)
@@ -173,7 +175,7 @@ def test_memory_below_what_is_used_is_refused_with_the_figure_unless_forced(host
     wait_for(lambda: len(Path(f"/proc/{before['pid']}/comm").read_text()) and sleeps(before), 20)
     text = path.read_text()
     path.write_text(text.replace("96MiB", "20MiB"))
-    view = host.until("web", lambda w: "in use" in w["instances"][0]["reason"])
+    view = host.until("web", lambda w: w["instances"] and "in use" in w["instances"][0]["reason"])
     words = view["instances"][0]["reason"]
     assert re.search(r"20 MiB is below the \d\d(\.\d)? MiB in use", words), words
     assert "--force" in words
@@ -185,7 +187,7 @@ def test_memory_below_what_is_used_is_refused_with_the_figure_unless_forced(host
     host.cli("apply", "--force", str(declared))
     until_kernel(host, "web", memory=20 * MIB)
     assert host.instance("web")["pid"] == before["pid"]
-    host.until("web", lambda w: w["instances"][0]["reason"] == "")
+    host.until("web", lambda w: w["instances"] and w["instances"][0]["reason"] == "")
 
 
 def sleeps(instance: dict[str, object]) -> bool:
@@ -207,13 +209,15 @@ def test_the_out_of_memory_are_named(host: Host) -> None:
     assert through["exit_code"] == 9 and "out of memory" in through["reason"]
     assert through["oom_kills"] == 1
 
-    host.until("child", lambda w: w["instances"][0]["oom_kills"] == 1)
+    host.until("child", lambda w: w["instances"] and w["instances"][0]["oom_kills"] == 1)
     child = host.one("child")
     assert child["ready"] == 1 and child["instances"][0]["restarts"] == 0
     told = until_event(host, "OomKilled", "child")
     assert "killed 1 of its processes" in told["words"]
 
-    strict = host.until("strict", lambda w: w["instances"][0]["restarts"] >= 1)["instances"][0]
+    strict = host.until("strict", lambda w: w["instances"] and w["instances"][0]["restarts"] >= 1)[
+        "instances"
+    ][0]
     assert strict["oom_kills"] >= 1
     for name in ("first", "through", "child", "strict"):
         assert "out of memory" in host.cli("why", name)

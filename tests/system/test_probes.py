@@ -163,11 +163,11 @@ def test_liveness_kills_nothing_that_was_never_ready(host: Host) -> None:
     never = probe("liveness", 'exec = ["false"]') + probe("readiness", "tcp = { port = 1 }")
     declare(host, "slow", SLEEP, never + update)
     until_event(host, "ProbeFailed", "slow", "liveness")
-    told = host.until("slow", lambda w: w["instances"][0]["pid"] > 0)
+    told = host.until("slow", lambda w: w["instances"] and w["instances"][0]["pid"] > 0)
     held = as_json(host, "why", "slow")["now"]
     assert any("it was never ready" in words for words in held), held
     assert told["instances"][0]["restarts"] == 0
-    host.until("slow", lambda w: w["instances"][0]["restarts"] >= 1)
+    host.until("slow", lambda w: w["instances"] and w["instances"][0]["restarts"] >= 1)
     ends = [e for e in events(host, "ProbeFailed", "slow") if "ran_seconds" in e["details"]]
     assert ends and all(e["details"]["ran_seconds"] >= 2 for e in ends)
 
@@ -188,7 +188,7 @@ def test_startup_holds_the_others_back(host: Host) -> None:
     assert until_tried(host, "slow", "liveness")["passed"]
     assert host.instance("slow")["restarts"] == 0
     inside(host, "slow", "rm /tmp/alive")
-    again = host.until("slow", lambda w: w["instances"][0]["restarts"] == 1)
+    again = host.until("slow", lambda w: w["instances"] and w["instances"][0]["restarts"] == 1)
     assert "liveness probe failed" in again["instances"][0]["reason"]
     until_tried(host, "slow", "startup")  # a new run begins anew
     assert set(host.instance("slow")["probes"]) == {"startup"}
@@ -196,7 +196,7 @@ def test_startup_holds_the_others_back(host: Host) -> None:
 
 def test_a_startup_that_never_passes_restarts(host: Host) -> None:
     declare(host, "slow", SLEEP, probe("startup", 'exec = ["sh", "-c", "echo still cold; false"]'))
-    view = host.until("slow", lambda w: w["instances"][0]["restarts"] >= 1)
+    view = host.until("slow", lambda w: w["instances"] and w["instances"][0]["restarts"] >= 1)
     assert "startup probe failed" in until_event(host, "ProbeFailed", "slow", "still cold")["words"]
     assert view["ready"] == 0
 
