@@ -191,7 +191,7 @@ def _runs(world: World, instance: Instance, container: Container, now: float) ->
         # Listings tell whole seconds, and no address.
         started_wall=container.started_wall if new_run or exact else instance.started_wall,
         address=None if new_run and container.address is None else address,
-        running_since=(container.started or now) if new_run else instance.running_since,
+        running_since=min(container.started or now, now) if new_run else instance.running_since,
         watched_since=now if new_run else instance.watched_since,
         limits=None if new_run else instance.limits,
         stale=False,

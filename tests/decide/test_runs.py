@@ -1,0 +1,110 @@
+"""What belongs to one run of a container, and is not counted again by the next daemon."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from nodeorch.model.actions import StopContainer, UpdateLimits
+from nodeorch.model.facts import LimitsSeen, OomSeen
+from nodeorch.model.workload import OomPolicy, Probe, Probes, Resources, Tcp
+from nodeorch.model.world import Code, State
+from tests.decide.story import MIB, Story, workload
+from tests.decide.test_observe import successor
+
+TCP = Probe(tcp=Tcp(port=1))
+
+
+def oom(story: Story, kills: int) -> Story:
+    return story.tell(
+        OomSeen(instance="web.0.g1", container_id=story._id("web.0.g1"), oom_kills=kills)
+    )
+
+
+def test_the_kernels_count_of_a_run_is_counted_once() -> None:
+    story = oom(oom(Story(workload()).up(), 2), 2)
+    assert story.instance("web.0.g1").record.oom_kills == 2
+    heir = oom(successor(story).settle(), 2)
+    assert heir.instance("web.0.g1").record.oom_kills == 2
+    oom(heir, 3)
+    assert heir.instance("web.0.g1").record.oom_kills == 3
+
+
+def test_a_child_killed_long_ago_does_not_explain_the_end() -> None:
+    story = oom(Story(workload()).up(), 2).wait(5000)
+    story.die("web.0.g1").settle()
+    last = story.instance("web.0.g1").record.last_exit
+    assert last is not None and last.why.code is Code.SIGNALED
+
+
+def test_a_child_killed_just_now_does() -> None:
+    story = oom(Story(workload()).up(), 1).wait(1)
+    story.die("web.0.g1").settle()
+    last = story.instance("web.0.g1").record.last_exit
+    assert last is not None and last.why.code is Code.OOM_KILLED
+
+
+def test_a_policy_that_comes_later_does_not_punish_earlier_kills() -> None:
+    story = oom(Story(workload()).up(), 2)
+    strict = Resources(memory=64 * MIB, oom=OomPolicy.RESTART)
+    story.specs(workload(resources=strict)).settle()
+    heir = oom(successor(story).settle(), 2).settle()
+    assert heir.took(StopContainer) == []
+    oom(heir, 3).settle()
+    assert heir.took(StopContainer) == ["web.0.g1"]
+
+
+def test_a_startup_probe_that_passed_is_not_asked_again_in_that_run() -> None:
+    story = Story(workload(probes=Probes(startup=TCP))).up()
+    story.probe("web.0.g1", True, "startup").settle().wait(9000)
+    heir = successor(story).settle()
+    heir.probe("web.0.g1", False, "startup").settle()
+    assert heir.took(StopContainer) == []
+    heir.die("web.0.g1").settle().probe("web.0.g1", False, "startup").settle()
+    assert heir.took(StopContainer) == ["web.0.g1"], "the next run is another matter"
+
+
+def test_a_liveness_probe_that_is_taken_away_kills_nobody() -> None:
+    story = Story(workload(probes=Probes(liveness=TCP))).up()
+    story.probe("web.0.g1", False, "liveness").settle()
+    story.specs(workload()).settle().wait(40).settle()
+    assert story.took(StopContainer) == []
+
+
+def test_after_a_boot_dependencies_gate_again_and_it_is_said() -> None:
+    story = Story(workload("db", probes=Probes(readiness=TCP)), workload(after=("db",))).up()
+    story.probe("db.0.g1", True).settle()
+    for own, c in story.containers.items():
+        story.containers[own] = replace(c, state=State.EXITED, pid=0, exit_code=0)
+    heir = successor(story, boot_id="boot-2", now=30.0).settle()
+    assert heir.running() == {"db.0.g1"}
+    assert any("web.0.g1: Dependency: waits for db" in h for h in heir.holds())
+
+
+def test_a_backoff_of_an_earlier_boot_is_forgotten() -> None:
+    story = Story(workload()).up()
+    story.now = 500_000.0
+    while "web.0.g1" in story.running():
+        story.die("web.0.g1", 1).settle()
+    heir = successor(story, boot_id="boot-2", now=30.0).settle()
+    assert heir.running() == {"web.0.g1"}
+
+
+def test_memory_high_drifts_where_the_kernel_shows_it() -> None:
+    def soft(high: int) -> Resources:
+        return Resources(memory=64 * MIB, memory_high=high * MIB)
+
+    story = Story(workload(resources=soft(32))).up()
+    own = story._id("web.0.g1")
+    held = replace(story.limits[own], memory_high=32 * MIB)
+    story.tell(LimitsSeen(instance="web.0.g1", container_id=own, limits=held))
+    assert story.plan().actions == ()
+    story.specs(workload(resources=soft(48)))
+    assert [type(a) for a in story.plan().actions] == [UpdateLimits]
+
+
+def test_an_operators_restart_waits_no_longer_than_the_deadline_for_each() -> None:
+    story = Story(workload(probes=Probes(readiness=TCP), replicas=2)).up()
+    story.command("restart").settle()
+    assert story.took(StopContainer) == ["web.0.g1"]
+    story.wait(31).settle()
+    assert story.took(StopContainer) == ["web.0.g1", "web.1.g1"]
