@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.place import Place
+from bench.process import calm
 from bench.table import Row, spread
 
 RATE = 50
@@ -48,6 +49,7 @@ def p99(seconds: list[float]) -> float:
 
 
 def measure(place: Place) -> list[Row]:
+    calm()
     ours = load(str(place.host.socket), "/v1/status", SECONDS)
     theirs = load(place.lab.socket, "/v4.0.0/libpod/containers/json", SECONDS // 4)
     print(spread("GET /v1/status", ours))

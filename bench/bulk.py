@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench.beats import TARGET
 from bench.place import IMAGE, Place
+from bench.process import calm
 from bench.table import Row, compared, spread
 
 COUNT = 30
@@ -100,6 +101,7 @@ def wrapper(place: Place) -> str:
 
 
 def measure(place: Place) -> list[Row]:
+    calm()
     ways: dict[str, Callable[[], float]] = {"nodeorch": lambda: ours(place)}
     for number in CONCURRENCY:
         ways[f"podman run, {number} at a time"] = lambda number=number: run(place, number)  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.place import Place
-from bench.process import cpu_share
+from bench.process import calm, cpu_share
 from bench.table import Row
 
 SECONDS = 60.0
@@ -11,6 +11,7 @@ MOST = 1.0
 
 
 def measure(place: Place) -> list[Row]:
+    calm()
     shares = cpu_share([place.host.pid, place.lab.service_pid], SECONDS)
     ours, theirs = (share * 100 for share in shares)
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.lab.wait import wait_for
 
+CALM_SHARE, CALM_SECONDS = 0.1, 3
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,6 +38,23 @@ def cpu_share(pids: list[int], seconds: float) -> list[float]:
     time.sleep(seconds)
     passed = time.monotonic() - begun
     return [(cpu_seconds(pid) - was) / passed for pid, was in zip(pids, before, strict=True)]
+
+
+def calm(patience: float = 120.0) -> None:
+    """Wait until the machine has little else to do, or until ``patience`` seconds are over."""
+    end = time.monotonic() + patience
+    quiet = 0
+    while quiet < CALM_SECONDS and time.monotonic() < end:
+        before = _busy_seconds()
+        time.sleep(1)
+        quiet = quiet + 1 if _busy_seconds() - before < CALM_SHARE * (os.cpu_count() or 1) else 0
+
+
+def _busy_seconds() -> float:
+    """Processor time of all, so far."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    user, nice, system, _, _, *interrupts = (int(field) for field in fields[:7])
+    return (user + nice + system + sum(interrupts)) / TICKS
 
 
 def cgroup(pid: int) -> Path:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.place import Place
-from bench.process import cgroup, kill
+from bench.process import calm, cgroup, kill
 from bench.table import Row, compared, spread
 
 NETWORKS = ("none", "bridge")
@@ -79,6 +79,8 @@ class Recovery:
 
     def measure(self, moment: str) -> None:
         for network in NETWORKS:
+            if moment != STORM:
+                calm()
             victims = Victims(self._place, network)
             victims.up()
             try:

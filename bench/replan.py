@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from bench.process import calm
 from bench.table import Row, markdown
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.plan import plan
@@ -34,13 +35,10 @@ def node(count: int) -> Story:
     return Story(*(workload(f"w{i}") for i in range(count))).up()
 
 
-def median_ms(act: Callable[[], object]) -> float:
-    figures = []
-    for _ in range(TIMES):
-        begun = time.perf_counter()
-        act()
-        figures.append(time.perf_counter() - begun)
-    return statistics.median(figures) * 1000
+def ms(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return (time.perf_counter() - begun) * 1000
 
 
 def situations(count: int) -> dict[str, Callable[[], object]]:
@@ -66,15 +64,23 @@ def situations(count: int) -> dict[str, Callable[[], object]]:
 
 
 def measure() -> list[Row]:
-    found: dict[str, dict[int, float]] = {}
-    for count in SIZES:
-        for what, act in situations(count).items():
-            found.setdefault(what, {})[count] = median_ms(act)
-    return [_row(what, figures) for what, figures in found.items()]
+    acts = {count: situations(count) for count in SIZES}
+    calm()
+    taken: dict[str, dict[int, list[float]]] = {}
+    for _ in range(TIMES):  # the sizes take turns: what disturbs one disturbs all
+        for count, kinds in acts.items():
+            for what, act in kinds.items():
+                taken.setdefault(what, {}).setdefault(count, []).append(ms(act))
+    return [
+        _row(what, {count: statistics.median(figures) for count, figures in sizes.items()})
+        for what, sizes in taken.items()
+    ]
 
 
 def _row(what: str, figures: dict[int, float]) -> Row:
-    print(f"re-plan, {what}:", *(f"{n}: {ms:.3f} ms" for n, ms in figures.items()), flush=True)
+    print(
+        f"re-plan, {what}:", *(f"{n}: {value:.3f} ms" for n, value in figures.items()), flush=True
+    )
     at, more = figures[1000], figures[3000]
     growth = more / at / 3
     row = Row(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from bench.place import Place
+from bench.process import calm
 from bench.table import Row, compared, spread
 
 TRIALS = 20
@@ -21,6 +22,7 @@ def timed(command: list[str], env: Mapping[str, str]) -> float:
 
 
 def measure(place: Place) -> list[Row]:
+    calm()
     mine = [str(place.host.venv / "bin/nodeorch"), "--socket", str(place.host.socket), "status"]
     theirs = [*place.lab.command, "ps"]
     ours, others = [], []
