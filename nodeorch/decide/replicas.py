@@ -153,6 +153,11 @@ def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -
     blocked = start_blocked(turn, state, new)
     why = blocked.why if blocked else None
     why = why or turn.room.refuses(state, slot, ask, instead=True)
+    if shared is not None and old.record.up and not old.running:
+        keep_up(turn, state, old)  # it may run: its start has no answer yet
+        words = f"starts when it is known whether {old.name} runs: {shared}"
+        turn.hold(state.workload.name, new.name, Why(code=Code.LOOK, words=words))
+        return
     if not old.running:
         made_way = old.record.last_exit is not None and old.record.last_exit.why.code is Code.UPDATE
         keep_up(turn, state, new)

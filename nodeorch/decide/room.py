@@ -110,6 +110,8 @@ def _kept(state: WorkloadState, instance: Instance) -> int:
     end = instance.record.last_exit
     if end is None or instance.record.removing or state.record.stopped:
         return 0
+    if not instance.record.started_once:  # after a boot all begin anew, and may wait for others
+        return 0
     if end.why.code is Code.UPDATE:  # it made way: its place is the new one's
         return request(state)
     if end.why.code in NOT_ITS_FAULT and end.why.code is not Code.OPERATOR:

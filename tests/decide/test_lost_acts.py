@@ -16,7 +16,7 @@ from nodeorch.model.actions import (
     UpdateLimits,
 )
 from nodeorch.model.facts import Done, EngineSeen, Failed, Hint, Loaded
-from nodeorch.model.workload import Condition, Port, Resources, Restart, RestartPolicy
+from nodeorch.model.workload import Condition, Port, Resources, Restart, RestartPolicy, Volume
 from nodeorch.model.world import State
 from tests.decide.story import MIB, Story, workload
 from tests.decide.test_observe import successor
@@ -92,6 +92,26 @@ def test_a_restart_that_never_happened_leaves_the_last_end_standing() -> None:
     assert story.running() == {"web.0.g1"}
     record = story.instance("web.0.g1").record
     assert (record.runs, record.failures) == (2, 1), "counted once"
+
+
+def test_nothing_starts_beside_one_that_may_have_been_started() -> None:
+    data = (Volume(name="data", target="/d"),)
+    story = Story(workload(volumes=data)).up()
+    story.specs(workload(image="localhost/web:2", volumes=data))
+    while not story.world.workloads["web"].instances.get("web.0.g2"):
+        for action in story.step():
+            story.obey(action)
+    story.die("web.0.g1", 1)
+    start = story.until(StartContainer)
+    story.tell(Failed(action=start, kind="timeout", words="late"))
+    story.answer(start)  # it did happen
+    for _ in range(5):
+        for action in story.step():
+            if isinstance(action, StartContainer):
+                assert story.running() == set()
+            story.obey(action)
+        story.wait(2)
+    assert story.running() == {"web.0.g2"}
 
 
 def test_a_start_without_an_answer_is_looked_at_and_done_if_it_was_not() -> None:

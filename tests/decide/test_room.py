@@ -34,6 +34,19 @@ def test_after_a_reboot_what_fits_starts_by_priority() -> None:
     assert patient(heir.settle()) == {"b.0.g1"}
 
 
+def test_after_a_boot_no_place_is_kept_for_one_that_waits_for_another() -> None:
+    node = 200 * MIB
+    story = Story(sized("a", replicas=2), sized("b", 32), memory=node).up()
+    story.specs(sized("b", 64, env={"V": "2"})).settle()
+    assert "b.0.g2" in story.running() and "b.0.g1" not in story.running()
+    for own, c in story.containers.items():
+        story.containers[own] = replace(c, state=State.EXITED, pid=0, exit_code=0)
+    story.files["b"] = sized("b", 128, env={"V": "3"}, after=("a",))
+    heir = successor(story, boot_id="boot-2", now=30.0)
+    heir.world = replace(heir.world, node=replace(heir.world.node, memory=node))
+    assert {"a.0.g1", "a.1.g1"} <= patient(heir.settle())
+
+
 def test_one_that_waits_for_a_raise_is_restarted_with_what_it_had() -> None:
     story = Story(sized("a"), sized("b"), memory=160 * MIB).up()
     story.specs(sized("a", 128)).settle()
