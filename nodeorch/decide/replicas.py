@@ -159,10 +159,9 @@ def _begin_new(turn: Turn, state: WorkloadState, new: Instance, old: Instance) -
         turn.hold(state.workload.name, new.name, Why(code=Code.LOOK, words=words))
         return
     if not old.running:
-        made_way = old.record.last_exit is not None and old.record.last_exit.why.code is Code.UPDATE
         keep_up(turn, state, new)
         # The old one comes back where it harms nothing, or the new one may take a long time.
-        if (shared is None and not made_way) or (why is not None and why.code in LONG):
+        if shared is None or (why is not None and why.code in LONG):
             keep_up(turn, state, old)
         return
     full = turn.room.refuses(state, slot, ask)

@@ -69,8 +69,17 @@ def test_a_pruned_job_runs_again_when_it_is_asked_to() -> None:
         else:
             story.specs(workload("job", env={"A": "1"}, restart=NEVER)).settle()
         assert len(story.running()) == len(story.containers) == 1
-        story.die(*story.running(), 0).settle().wait(31).settle()
+        assert not any("cannot start" in w for w in story.words)
+        (name,) = story.running()
+        story.die(name, 0).settle().wait(31).settle()
         assert len(story.world.workloads["job"].instances) == 1
+
+
+def test_a_job_that_the_host_took_down_runs_again() -> None:
+    story = Story(workload("job", restart=NEVER)).up()
+    for own, c in story.containers.items():
+        story.containers[own] = replace(c, state=State.EXITED, pid=0, exit_code=137)
+    assert successor(story, boot_id="boot-2").settle().running() == {"job.0.g1"}
 
 
 def test_a_service_that_is_pruned_while_it_is_down_is_made_anew() -> None:

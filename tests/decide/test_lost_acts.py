@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from nodeorch.model import labels
 from nodeorch.model.actions import (
     CreateContainer,
     EnsureImage,
@@ -15,18 +16,26 @@ from nodeorch.model.actions import (
     StopContainer,
     UpdateLimits,
 )
-from nodeorch.model.facts import Done, EngineSeen, Failed, Hint, Loaded
-from nodeorch.model.workload import Condition, Port, Resources, Restart, RestartPolicy, Volume
-from nodeorch.model.world import State
+from nodeorch.model.facts import Done, EngineSeen, Failed, Hint, Listed, Loaded
+from nodeorch.model.workload import (
+    Condition,
+    Port,
+    Resources,
+    Restart,
+    RestartPolicy,
+    Volume,
+    Workload,
+)
+from nodeorch.model.world import Code, Container, State
 from tests.decide.story import MIB, Story, workload
 from tests.decide.test_observe import successor
 
 
-def begun(*specs: object) -> Story:
+def begun(*specs: Workload) -> Story:
     """A daemon that has just found an engine that answers; nothing is done yet."""
-    story = Story(*specs)  # type: ignore[arg-type]
+    story = Story(*specs)
     story.tell(Loaded(desired={}, instances={}, serial=0)).specs()
-    return story.tell(EngineSeen(answering=True, words="answers"))  # type: ignore[return-value]
+    return story.tell(EngineSeen(answering=True, words="answers"))
 
 
 def names(story: Story) -> dict[str, State]:
@@ -60,11 +69,10 @@ def test_a_creation_that_happens_after_the_spec_changed_is_cleaned_up() -> None:
 def test_what_is_not_sealed_or_has_run_is_not_cleaned_up() -> None:
     story = Story(workload()).up()
     ours = next(iter(story.containers.values()))
-    for own, changes in {
-        "unsealed": {"sealed": False, "state": State.CREATED},
-        "ran": {"state": State.EXITED},
-    }.items():
-        story.containers[own] = replace(ours, id=own, name=f"web.0.g{own}", pid=0, **changes)
+    for own, state in (("unsealed", State.CREATED), ("ran", State.EXITED)):
+        story.containers[own] = replace(
+            ours, id=own, name=f"web.0.{own}", pid=0, state=state, sealed=own == "ran"
+        )
     story.wait(35).settle()
     assert {"unsealed", "ran"} <= set(story.containers)
 
@@ -84,6 +92,74 @@ def test_a_first_start_that_never_happened_is_no_run(
     assert heir.running() == {"web.0.g1"}, "it has its run, and app still waits for it"
 
 
+def test_a_refused_start_is_no_run() -> None:
+    story = Story(workload())
+    story.faults["web.0.g1"] = "refused"
+    story.up().wait(31).settle()
+    assert story.instance("web.0.g1").record.runs == 0
+
+
+def test_a_refused_creation_and_a_failed_pull_are_not_tried_at_once() -> None:
+    story = begun(workload())
+    create = story.until(CreateContainer)
+    story.tell(Failed(action=create, kind="refused", words="no"))
+    assert story.step() == ()
+    other = begun(workload(image="localhost/web:missing")).settle()
+    assert len(other.took(EnsureImage)) == 1
+
+
+def test_a_listing_begun_before_an_act_says_nothing_about_it() -> None:
+    story = Story(workload()).up().wait(40)
+    before = tuple(story.containers.values())
+    begun_at = story.now
+    story.command("stop").settle()
+    story.tell(Listed(containers=before, begun=begun_at))
+    assert not story.instance("web.0.g1").running
+
+
+def test_a_listing_during_an_act_says_nothing_about_it() -> None:
+    story = begun(workload())
+    story.until(StartContainer)
+    story.relist()
+    assert story.instance("web.0.g1").record.up, "its start may still happen"
+
+
+def test_a_stop_whose_daemon_died_is_remembered_as_the_reason() -> None:
+    story = Story(workload()).up()
+    story.command("stop")
+    stop = story.until(StopContainer)
+    story.answer(stop)
+    heir = successor(story).settle()
+    last = heir.instance("web.0.g1").record.last_exit
+    assert last is not None and last.why.code is Code.OPERATOR
+
+
+def test_a_container_of_the_right_name_needs_its_seal_and_serial() -> None:
+    story = begun(workload())
+    story.until(CreateContainer)
+    heir = successor(story)
+    stranger = Container(id="x", name="web.0.g1", state=State.CREATED)
+    heir.containers["x"] = stranger
+    heir.settle().wait(31).settle()
+    assert heir.running() == set() and heir.containers == {"x": stranger}
+
+
+def test_a_container_of_an_earlier_try_is_taken_only_if_it_is_the_same() -> None:
+    for same in (True, False):
+        story = begun(workload())
+        create = story.until(CreateContainer)
+        story._create(create)
+        (own,) = story.containers
+        marks = dict(story.containers[own].labels)
+        marks[labels.SERIAL] = "0"
+        marks[labels.TEMPLATE] = marks[labels.TEMPLATE] if same else "other"
+        story.containers[own] = replace(story.containers[own], labels=marks)
+        heir = successor(story).settle()
+        heir.wait(31).settle()
+        assert heir.running() == {"web.0.g1"}
+        assert (own in heir.containers) is same, "another one is cleaned up, and made anew"
+
+
 def test_a_restart_that_never_happened_leaves_the_last_end_standing() -> None:
     story = Story(workload(restart=Restart(policy=RestartPolicy.ON_FAILURE))).up()
     story.die("web.0.g1", 3)
@@ -98,19 +174,19 @@ def test_nothing_starts_beside_one_that_may_have_been_started() -> None:
     data = (Volume(name="data", target="/d"),)
     story = Story(workload(volumes=data)).up()
     story.specs(workload(image="localhost/web:2", volumes=data))
-    while not story.world.workloads["web"].instances.get("web.0.g2"):
-        for action in story.step():
-            story.obey(action)
+    pull = story.until(EnsureImage)
     story.die("web.0.g1", 1)
     start = story.until(StartContainer)
     story.tell(Failed(action=start, kind="timeout", words="late"))
     story.answer(start)  # it did happen
-    for _ in range(5):
-        for action in story.step():
-            if isinstance(action, StartContainer):
-                assert story.running() == set()
+    story.obey(pull)
+    for _ in range(8):
+        actions = story.step()
+        if any(isinstance(a, StartContainer) for a in actions):
+            assert story.running() == set()
+        for action in actions:
             story.obey(action)
-        story.wait(2)
+        story.wait(1)
     assert story.running() == {"web.0.g2"}
 
 

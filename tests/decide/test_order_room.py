@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nodeorch.model.actions import StopContainer
 from nodeorch.model.workload import Condition, Probe, Probes, Resources, Restart, RestartPolicy, Tcp
 from tests.decide.story import MIB, Story, workload
 
@@ -38,6 +39,19 @@ def test_needs(condition: Condition) -> None:
     assert ("web.0.g1" in story.running()) is (condition is not Condition.COMPLETED)
     story.die("job.0.g1", code=0).settle()
     assert "web.0.g1" in story.running()
+
+
+@pytest.mark.parametrize("condition", [Condition.STARTED, Condition.READY])
+def test_one_that_is_stopped_or_deleted_satisfies_nobody(condition: Condition) -> None:
+    for verb in ("stop", "delete"):
+        story = Story(workload("db")).up()
+        if verb == "delete":
+            del story.files["db"]
+        story.command(verb, "db")
+        story.until(StopContainer)  # it still runs
+        story.specs(workload(needs={"db": condition})).settle()
+        assert story.running() == {"db.0.g1"}
+        assert any("waits for db" in h for h in story.holds())
 
 
 def test_shutdown_stops_dependents_first_and_forgets_nothing() -> None:

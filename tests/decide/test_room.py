@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from nodeorch.decide.room import Room, requested
@@ -12,7 +14,7 @@ from tests.decide.story import MIB, Story, workload
 from tests.decide.test_observe import successor
 
 
-def sized(name: str, memory: int = 64, **more: object) -> Workload:
+def sized(name: str, memory: int = 64, **more: Any) -> Workload:
     return workload(name, resources=Resources(memory=memory * MIB), **more)
 
 
@@ -71,6 +73,15 @@ def test_two_crashed_ones_with_raised_needs_do_not_wait_for_each_other() -> None
     heir.world = replace(heir.world, node=replace(heir.world.node, memory=200 * MIB))
     assert len(patient(heir.settle())) == 2, "with what their containers have"
     assert sum(limits.memory or 0 for limits in heir.limits.values()) <= 200 * MIB
+
+
+def test_a_place_that_cannot_be_kept_is_kept_from_nobody() -> None:
+    story = Story(sized("a", 100), sized("b", 50), memory=200 * MIB).up()
+    story.specs(sized("b", 150)).die("b.0.g1", 1)
+    story.files["c"] = sized("c", 60)
+    heir = successor(story)
+    heir.world = replace(heir.world, node=replace(heir.world.node, memory=200 * MIB))
+    assert patient(heir.settle()) == {"a.0.g1", "c.0.g1"}
 
 
 def test_a_completed_job_gives_its_room_back() -> None:

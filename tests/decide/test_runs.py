@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from nodeorch.decide.watch import probes, processes
 from nodeorch.model.actions import StopContainer, UpdateLimits
-from nodeorch.model.facts import LimitsSeen, OomSeen
+from nodeorch.model.facts import Died, LimitsSeen, OomSeen
 from nodeorch.model.workload import OomPolicy, Probe, Probes, Resources, Tcp
 from nodeorch.model.world import Code, State
 from tests.decide.story import MIB, Story, workload
@@ -27,6 +28,31 @@ def test_the_kernels_count_of_a_run_is_counted_once() -> None:
     assert heir.instance("web.0.g1").record.oom_kills == 2
     oom(heir, 3)
     assert heir.instance("web.0.g1").record.oom_kills == 3
+
+
+def test_each_run_is_counted_from_zero() -> None:
+    story = oom(Story(workload()).up(), 2).wait(60).die("web.0.g1").settle()
+    oom(story, 1)
+    assert story.instance("web.0.g1").record.oom_kills == 3
+
+
+def test_a_death_of_an_earlier_process_says_nothing() -> None:
+    story = Story(workload()).up()
+    old = story.instance("web.0.g1").pid
+    story.die("web.0.g1").settle()
+    own = story._id("web.0.g1")
+    story.tell(Died(instance="web.0.g1", container_id=own, pid=old))
+    assert story.plan().actions == ()
+
+
+def test_restarted_by_hand_is_one_end() -> None:
+    story = Story(workload()).up()
+    (own,) = story.containers
+    story.containers[own] = replace(story.containers[own], pid=4711, started_wall=story.now)
+    story.wait(5).relist().settle()
+    record = story.instance("web.0.g1").record
+    assert record.last_exit is not None and record.failures == 1 and record.up
+    assert story.instance("web.0.g1").pid == 4711
 
 
 def test_a_child_killed_long_ago_does_not_explain_the_end() -> None:
@@ -68,6 +94,30 @@ def test_a_liveness_probe_that_is_taken_away_kills_nobody() -> None:
     story.probe("web.0.g1", False, "liveness").settle()
     story.specs(workload()).settle().wait(40).settle()
     assert story.took(StopContainer) == []
+    story.specs(workload(probes=Probes(liveness=TCP))).settle()
+    assert story.took(StopContainer) == [], "nor when it is given back: it has to fail again"
+
+
+def test_until_its_startup_probe_passes_nothing_is_ready() -> None:
+    story = Story(workload(probes=Probes(startup=TCP)), workload("app", after=("web",))).up()
+    assert story.running() == {"web.0.g1"}
+    assert [kind for _, kind in probes(story.world.workloads["web"])] == ["startup"]
+    story.probe("web.0.g1", True, "startup").settle()
+    assert "app.0.g1" in story.running()
+
+
+def test_what_is_watched_is_what_runs() -> None:
+    both = Probes(startup=TCP, readiness=TCP, liveness=TCP)
+    story = Story(workload(probes=both)).up()
+    story.probe("web.0.g1", True, "startup")
+    state = story.world.workloads["web"]
+    assert [kind for _, kind in probes(state)] == ["readiness", "liveness"]
+    assert processes(state) == {
+        "web.0.g1": (story._id("web.0.g1"), state.instances["web.0.g1"].pid)
+    }
+    story.die("web.0.g1")
+    state = story.world.workloads["web"]
+    assert processes(state) == {} and probes(state) == {}
 
 
 def test_after_a_boot_dependencies_gate_again_and_it_is_said() -> None:

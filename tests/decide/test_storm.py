@@ -1,6 +1,12 @@
-"""Random storms: nothing bad happens in them, and after them the declared becomes real."""
+"""Random storms: nothing bad happens in them, and after them the declared becomes real.
+
+Always the same ones; ``STORMS=5000`` in the environment asks for so many others.
+"""
 
 from __future__ import annotations
+
+import os
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -247,12 +253,17 @@ def _reasons(storm: Storm, state: WorkloadState, slot: int) -> str | None:
     return f"{[i.name for i in up]} run, {whys}"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("STORMS", "800")),
+    derandomize="STORMS" not in os.environ,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.lists(shapes, min_size=3, max_size=3), st.booleans(), events)
 def test_nothing_bad_happens_and_what_is_declared_becomes_real(
-    first: list,
+    first: list[Any],
     small: bool,
-    stream: list,  # type: ignore[type-arg]
+    stream: list[Any],  # type: ignore[type-arg]
 ) -> None:
     specs = [spec(n, s) for n, s in zip(NAMES, first, strict=True)]
     storm = Storm(*specs, memory=SMALL if small else 1 << 40)

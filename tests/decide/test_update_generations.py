@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from nodeorch.model.actions import (
@@ -12,7 +14,7 @@ from nodeorch.model.actions import (
     StartContainer,
     StopContainer,
 )
-from nodeorch.model.facts import Done, Failed
+from nodeorch.model.facts import Done, Failed, Hint
 from nodeorch.model.workload import (
     Port,
     Probe,
@@ -84,11 +86,99 @@ def test_the_first_returns_only_after_the_second_has_ended() -> None:
     assert story.running() == {"web.0.g2"}
     story.specs(workload(image="localhost/web:missing"))
     for _ in range(8):
-        for action in story.step():
-            if isinstance(action, StartContainer):
-                assert story.running() == set()
+        actions = story.step()
+        if any(isinstance(a, StartContainer) for a in actions):
+            assert story.running() == set()
+        for action in actions:
             story.obey(action)
     assert story.running() == {"web.0.g1"}
+
+
+def test_on_the_hosts_network_the_old_one_goes_first() -> None:
+    story = Story(workload(networks=("host",))).up()
+    story.specs(workload(image=V2, networks=("host",))).settle()
+    assert story.running() == {"web.0.g2"}
+
+
+def test_nothing_returns_beside_one_that_was_given_up_and_may_run() -> None:
+    story = Story(workload(volumes=DATA)).up()
+    story.specs(workload(image=V2, volumes=DATA))
+    start = story.until(StartContainer)
+    assert start.key == "web.0.g2"
+    story.answer(start)
+    story.tell(Failed(action=start, kind="timeout", words="late"))
+    story.specs(workload(image="localhost/web:missing", volumes=DATA))
+    for _ in range(8):
+        actions = story.step()
+        if any(isinstance(a, StartContainer) for a in actions):
+            assert story.running() == set()
+        for action in actions:
+            story.obey(action)
+        story.wait(2)
+    assert story.running() == {"web.0.g1"}
+
+
+def test_nothing_is_stopped_for_one_that_has_to_be_looked_at_first() -> None:
+    story = Story(workload(ports=PORT)).up()
+    story.specs(workload(image=V2, ports=PORT))
+    create = story.until(CreateContainer)
+    story.obey(create).wait(5).tell(Hint(container_id=story._id("web.0.g2")))
+    assert keys(story.step()) == ["InspectContainer web.0.g2"]
+
+
+def test_a_stop_gives_an_update_no_bad_mark() -> None:
+    story = Story(workload(probes=PROBE)).up().probe("web.0.g1", True).settle()
+    story.specs(workload(image=V2, probes=PROBE)).settle()
+    story.command("stop")
+    story.wait(100)  # past its deadline while it is being stopped
+    assert story.world.workloads["web"].record.failed is None
+
+
+def test_a_job_that_fails_in_its_update_gives_way_at_once() -> None:
+    once = Restart(policy=RestartPolicy.NEVER)
+    story = Story(workload(restart=once)).up()
+    story.specs(workload(image=V2, restart=once)).settle().die("web.0.g2", 1).settle()
+    assert story.world.workloads["web"].record.target.generation == 1
+
+
+def test_one_that_cannot_be_created_gives_way_but_not_for_a_full_disk() -> None:
+    for kind, back in (("refused", True), ("store", False)):
+        story = Story(workload()).up()
+        story.specs(workload(image=V2))
+        for _ in range(3):
+            create = story.until(CreateContainer)
+            story.tell(Failed(action=create, kind=kind, words="no"))
+            assert not [a for a in story.step() if isinstance(a, CreateContainer)], "not at once"
+            story.wait(40)
+            if story.world.workloads["web"].record.failed:
+                break
+        assert (story.world.workloads["web"].record.target.generation == 1) is back
+
+
+def test_an_update_is_over_when_the_old_container_is_gone() -> None:
+    story = Story(workload()).up()
+    story.specs(workload(image=V2)).settle().wait(2)
+    removal = story.until(RemoveContainer)
+    assert not any("is ready, generation 1 gone" in w for w in story.words)
+    story.obey(removal)
+    assert any("generation 2 is ready, generation 1 gone" in w for w in story.words)
+
+
+def test_an_image_pulled_for_an_earlier_spec_is_not_taken_for_the_next() -> None:
+    story = Story(workload()).up()
+    story.specs(workload(image=V2))
+    pull = story.until(EnsureImage)
+    story.specs(workload(image=V3))
+    story.tell(Done(action=pull, image_id="id-2", image_digest="sha256:2")).settle()
+    assert {c.image_id for c in story.containers.values()} == {"id-" + V1, "id-" + V3}
+
+
+def test_an_image_that_is_gone_is_fetched_again() -> None:
+    story = Story(workload()).up()
+    story.specs(workload(env={"A": "1"}))
+    create = story.until(CreateContainer)
+    story.tell(Failed(action=create, kind="no_image", words="no such image")).wait(40).settle()
+    assert "web.0.g2" in story.running() and len(story.took(EnsureImage)) == 2
 
 
 def test_a_live_change_during_an_update_keeps_the_way_back() -> None:
@@ -142,13 +232,14 @@ def test_a_rollback_to_one_whose_removal_is_refused_waits_and_loses_none() -> No
     removal = story.until(RemoveContainer)
     story.tell(Failed(action=removal, kind="refused", words="device or resource busy"))
     story.command("rollback", version=first)
-    for _ in range(20):
+    for turn in range(60):
         for action in story.step():
+            assert not isinstance(action, CreateContainer), "its name is taken"
             if action.key == "web.0.g1" and isinstance(action, RemoveContainer):
                 story.tell(Failed(action=action, kind="refused", words="busy"))
             else:
                 story.obey(action)
-        story.wait(35)
+        story.wait(35 if turn % 4 == 3 else 0.01)
     assert story.running() == {"web.0.g2"}, "the later one serves meanwhile"
     known = {i.record.container_id for i in story.world.workloads["web"].instances.values()}
     assert set(story.containers) == known, "no container is forgotten"
@@ -175,7 +266,7 @@ def test_a_slot_that_comes_back_while_its_old_container_is_removed() -> None:
 
 
 def test_a_dependency_that_is_not_ready_holds_an_update_not_the_service() -> None:
-    web = {"after": ("db",), "ports": PORT}
+    web: dict[str, Any] = {"after": ("db",), "ports": PORT}
     story = Story(workload("db", probes=PROBE), workload(**web)).up()
     story.probe("db.0.g1", True).settle().probe("db.0.g1", False).settle()
     story.specs(workload(image=V2, **web)).settle()
@@ -238,7 +329,7 @@ def test_a_rollout_whose_first_slot_fails_again_is_given_up() -> None:
 
 
 def test_going_back_goes_back_to_the_image_that_was_good() -> None:
-    always = {"pull": Pull.ALWAYS, "replicas": 2}
+    always: dict[str, Any] = {"pull": Pull.ALWAYS, "replicas": 2}
     story = Story(workload(**always)).up()
     good = story.world.workloads["web"].record.image_id
     story.specs(workload(env={"A": "1"}, **always))
