@@ -7,10 +7,12 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.lab.wait import wait_for
 
 CALM_SHARE, CALM_SECONDS = 0.1, 3
-TICKS = os.sysconf("SC_CLK_TCK")
+MIB = 1 << 20
 
 
 def memory(pid: int) -> tuple[float, float]:
@@ -19,17 +21,14 @@ def memory(pid: int) -> tuple[float, float]:
     Pages that several processes share, such as those of libcrypto, are divided among them
     in the first, and count fully in the second.
     """
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    sizes = {
-        name: int(rest.split()[0]) / 1024 for name, _, rest in (x.partition(":") for x in lines)
-    }
-    return sizes["Pss"], sizes["Rss"]
+    sizes = psutil.Process(pid).memory_full_info()
+    return sizes.pss / MIB, sizes.rss / MIB
 
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def cpu_share(pids: list[int], seconds: float) -> list[float]:
@@ -52,9 +51,8 @@ def calm(patience: float = 120.0) -> None:
 
 def _busy_seconds() -> float:
     """Processor time of all, so far."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    user, nice, system, _, _, *interrupts = (int(field) for field in fields[:7])
-    return (user + nice + system + sum(interrupts)) / TICKS
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system + times.irq + times.softirq + times.steal
 
 
 def cgroup(pid: int) -> Path:
