@@ -87,22 +87,33 @@ def ended(
     else:
         failures = 1 if ran >= workload.restart.backoff.reset else old.failures + 1
         next_try = now + delay(workload, instance.name, failures)
-    after = replace(
+    own = replace(
+        old,
+        up=False,
+        last_exit=end,
+        failures=failures,
+        next_try=next_try,
+        booked=int(instance.started_wall),
+        stopping=None,
+        startup_passed=False,
+        oom_run=0,
+    )
+    after = replace(_at_rest(instance), record=own, exit_code=code, touched=now)
+    world = put_instance(world, after)
+    asked = instance.doom is not None or old.stopping is not None
+    said = replace(end.why, words=f"ended: {end.why.words}") if asked else end.why
+    return note(
+        world, said, old.workload, instance.name,
+        exit_code=code, ran_seconds=round(ran, 3), failures=failures,
+    )  # fmt: skip
+
+
+def _at_rest(instance: Instance) -> Instance:
+    """Without all that was known of the run that ended."""
+    return replace(
         instance,
-        record=replace(
-            old,
-            up=False,
-            last_exit=end,
-            failures=failures,
-            next_try=next_try,
-            booked=int(instance.started_wall),
-            stopping=None,
-            startup_passed=False,
-            oom_run=0,
-        ),
         state=State.EXITED,
         pid=0,
-        exit_code=code,
         running_since=None,
         watched_since=None,
         died_at=None,
@@ -120,15 +131,7 @@ def ended(
         limits_retry_at=None,
         stuck=None,
         retry_at=None,
-        touched=now,
     )
-    world = put_instance(world, after)
-    asked = instance.doom is not None or old.stopping is not None
-    said = replace(end.why, words=f"ended: {end.why.words}") if asked else end.why
-    return note(
-        world, said, old.workload, instance.name,
-        exit_code=code, ran_seconds=round(ran, 3), failures=failures,
-    )  # fmt: skip
 
 
 def rebooted(world: World, instance: Instance, now: float) -> World:
