@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -66,7 +68,7 @@ def test_settled_needs_every_slot_filled() -> None:
     ],
 )
 def test_a_command_that_cannot_be_obeyed_changes_nothing(
-    verb: str, more: dict[str, int], words: str
+    verb: str, more: dict[str, Any], words: str
 ) -> None:
     story = Story(workload(ports=(Port(container=80, host=80),))).up()
     story.command("stop").settle()

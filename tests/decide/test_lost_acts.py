@@ -26,7 +26,7 @@ from nodeorch.model.workload import (
     Volume,
     Workload,
 )
-from nodeorch.model.world import Code, Container, State
+from nodeorch.model.world import Code, State
 from tests.decide.story import MIB, Story, workload
 from tests.decide.test_observe import successor
 
@@ -134,14 +134,14 @@ def test_a_stop_whose_daemon_died_is_remembered_as_the_reason() -> None:
     assert last is not None and last.why.code is Code.OPERATOR
 
 
-def test_a_container_of_the_right_name_needs_its_seal_and_serial() -> None:
+def test_a_container_of_the_right_name_needs_its_seal() -> None:
     story = begun(workload())
-    story.until(CreateContainer)
-    heir = successor(story)
-    stranger = Container(id="x", name="web.0.g1", state=State.CREATED)
-    heir.containers["x"] = stranger
-    heir.settle().wait(31).settle()
-    assert heir.running() == set() and heir.containers == {"x": stranger}
+    create = story.until(CreateContainer)
+    story._create(create)
+    (own,) = story.containers
+    story.containers[own] = stranger = replace(story.containers[own], sealed=False)
+    heir = successor(story).settle().wait(31).settle()
+    assert heir.running() == set() and heir.containers == {own: stranger}
 
 
 def test_a_container_of_an_earlier_try_is_taken_only_if_it_is_the_same() -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nodeorch.model.actions import StopContainer
-from nodeorch.model.workload import Condition, Probe, Probes, Resources, Restart, RestartPolicy, Tcp
+from nodeorch.model.workload import (
+    Condition,
+    Probe,
+    Probes,
+    Resources,
+    Restart,
+    RestartPolicy,
+    Tcp,
+    Workload,
+)
 from tests.decide.story import MIB, Story, workload
 
 READINESS = Probes(readiness=Probe(tcp=Tcp(port=1)))
 
 
-def big(name: str, memory: int = 64, **more: object):  # type: ignore[no-untyped-def]
+def big(name: str, memory: int = 64, **more: Any) -> Workload:
     return workload(name, resources=Resources(memory=memory * MIB), **more)
 
 

@@ -263,7 +263,7 @@ def _reasons(storm: Storm, state: WorkloadState, slot: int) -> str | None:
 def test_nothing_bad_happens_and_what_is_declared_becomes_real(
     first: list[Any],
     small: bool,
-    stream: list[Any],  # type: ignore[type-arg]
+    stream: list[Any],
 ) -> None:
     specs = [spec(n, s) for n, s in zip(NAMES, first, strict=True)]
     storm = Storm(*specs, memory=SMALL if small else 1 << 40)
