@@ -137,8 +137,6 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
 
 def seen(world: World, instance: Instance, container: Container, now: float) -> World:
     """Lay what the engine says of a container over what is known of the instance."""
-    if _runs_on(world, instance, container):
-        return world
     if _as_known(world, instance, container):
         return world
     instance = replace(instance, look_at=None)
@@ -185,22 +183,6 @@ def _as_known(world: World, instance: Instance, container: Container) -> bool:
         and not instance.stale
         and instance.stuck is None
         and instance.retry_at is None
-    )
-
-
-def _runs_on(world: World, instance: Instance, container: Container) -> bool:
-    """Nothing new: said first, since a listing says it of nearly every container."""
-    own = instance.record
-    return (
-        container.state is State.RUNNING is instance.state
-        and container.pid == instance.pid
-        and container.address in (None, instance.address)
-        and (container.address is None or container.started_wall == instance.started_wall)
-        and container.id == own.container_id
-        and container.name == (instance.name_seen or own.name)
-        and own.boot_id == world.node.boot_id
-        and own.up
-        and not (instance.stale or instance.look_at or instance.stuck or instance.retry_at)
     )
 
 
