@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
@@ -83,6 +84,26 @@ def test_killed_in_the_middle_of_a_replacement(host: Host, delay: float) -> None
     host.until("web", lambda w: w["ready"] == 1 and w["state"] == "running")
     wait_for(lambda: containers(host) == ["web.0.g2"], 20)
     assert "V=2" in host.lab.podman("exec", "web.0.g2", "env").split()
+
+
+def test_killed_in_the_middle_of_a_pull(host: Host) -> None:
+    host.sleeper("web")
+    before = host.running("web")["instances"][0]
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a registry that never answers
+        image = f"127.0.0.1:{silent.getsockname()[1]}/bb:2"
+        path = host.specs / "web.toml"
+        host.declare("web", path.read_text().replace("localhost/bb:1", image))
+        silent.settimeout(30)
+        asked, _ = silent.accept()
+        with asked:
+            host.kill()
+            host.start()
+            view = host.until("web", lambda w: w["generation"] == 2 and w["ready"] == 1)
+            assert view["state"] == "updating"
+            assert view["instances"][0]["pid"] == before["pid"]
+    host.sleeper("web", "[logs]\nmax_size = '1MiB'\n")
+    host.until("web", lambda w: w["generation"] == 3 and w["state"] == "running")
+    wait_for(lambda: containers(host) == ["web.0.g3"], 20)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
