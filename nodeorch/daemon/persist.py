@@ -70,7 +70,7 @@ class Persister:
     ) -> None:
         try:
             entries = await self._store.save(changes)
-        except StoreError as error:
+        except Exception as error:  # a bug in the store, too, must lose nothing
             workloads, serial, failures = before
             if failures == self._failures:
                 self._workloads, self._serial = workloads, serial
@@ -78,7 +78,10 @@ class Persister:
             notes = sorted([*changes.notes, *self._notes], key=lambda note: note[0])
             self._notes = notes[-NOTES_KEPT:]
             self._report(str(error))
-            raise
+            if isinstance(error, StoreError):
+                raise
+            words = f"cannot save: internal error: {type(error).__name__}: {error}"
+            raise StoreError(words) from error
         self._report("")
         self._publish(entries)
 

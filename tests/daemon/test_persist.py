@@ -129,3 +129,13 @@ async def test_words_that_wait_for_the_disk_are_bounded_and_the_newest_stay() ->
     await desk.answer(desk.save())
     assert len(desk.store.words) == NOTES_KEPT
     assert desk.store.words[-1] == f"note {NOTES_KEPT + 49}"
+
+
+async def test_a_bug_in_the_store_loses_nothing_and_ends_as_its_failure() -> None:
+    desk = Desk()
+    saved = desk.declare("a")
+    (await desk.store.asked.get())[1].set_exception(ValueError("a bug"))
+    with pytest.raises(StoreError, match="internal error: ValueError: a bug"):
+        await saved
+    await desk.answer(desk.save())
+    assert desk.store.desired == {"a"} and desk.store.words == ["declared a"]
