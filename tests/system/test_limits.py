@@ -258,8 +258,8 @@ def test_what_does_not_fit_waits_and_starts_when_there_is_room(lab: Lab) -> None
         high = declare(host, "high", 'memory = "64MiB"')
         high.write_text(high.read_text().replace("networks", "priority = 10\nnetworks"))
         for name in ("low", "high"):
-            view = host.until(name, lambda w: w["state"] == "pending")
-            assert view["reason"] == "insufficient memory (need 64 MiB, 36 MiB free)"
+            reason = "insufficient memory (need 64 MiB, 36 MiB free)"
+            host.until(name, lambda w: (w["state"], w["reason"]) == ("pending", reason))
             assert "insufficient memory" in host.cli("why", name)
         declare(host, "small", 'memory = "32MiB"')
         host.running("small")  # what fits is not held up by what does not
@@ -269,7 +269,8 @@ def test_what_does_not_fit_waits_and_starts_when_there_is_room(lab: Lab) -> None
 
         os.unlink(host.specs / "first.toml")
         host.running("high")
-        assert host.one("low")["state"] == "pending" and not Path(f"/proc/{before['pid']}").exists()
+        host.until("low", lambda w: w["state"] == "pending")
+        assert not Path(f"/proc/{before['pid']}").exists()
         host.cli("stop", "high")
         host.running("low")
         assert as_json(host, "status", "high")[0]["state"] == "stopped"
