@@ -33,6 +33,9 @@ KILL_PATIENCE = 10.0
 CONFIRM_PATIENCE = 3.0
 """Seconds for the engine to notice a death that the kernel has reported."""
 CONFIRM_PAUSE = 0.004
+CLEAN_PATIENCE = 5.0
+"""Seconds for the engine to tear down the network of a stopped container."""
+CLEAN_PAUSE = 0.01
 
 NEEDS_RECORD = (CreateContainer, RemoveContainer)
 """Not done unless its intent is on disk: it makes or ends an identity."""
@@ -134,7 +137,20 @@ class Executor:
             else:
                 words = f"it did not die within {KILL_PATIENCE:g} s of SIGKILL"
                 raise EngineError("refused", words)
-        return Done(action=action, container=await self._until_dead(action.container_id))
+        return Done(action=action, container=await self._until_cleaned(action.container_id))
+
+    async def _until_cleaned(self, container_id: str) -> Container:
+        """Until the engine has torn down what the dead container held.
+
+        netavark keeps one rule for a host port: torn down late, the old container takes the
+        rule of its successor with it, whose port then leads nowhere.
+        """
+        container = await self._until_dead(container_id)
+        deadline = self._clock.now() + CLEAN_PATIENCE
+        while not container.cleaned and self._clock.now() < deadline:
+            await asyncio.sleep(CLEAN_PAUSE)
+            container = self._known(await self._engine.inspect(container_id))
+        return container
 
     async def _signal(self, container_id: str, signal: str) -> None:
         try:

@@ -129,6 +129,8 @@ class Container(_Frozen, frozen=True):
     pid: int = 0
     exit_code: int | None = None
     oom_killed: bool = False
+    cleaned: bool = True
+    """False: it has ended, and the engine still tears down its network and mounts."""
     started_wall: float = 0.0
     started: float = 0.0
     """Boot time of the start, as the daemon worked it out; 0: unknown."""

@@ -6,11 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nodeorch.daemon import supervisor
 from nodeorch.model.facts import Hint
 from nodeorch.model.workload import Backoff, Probe, Probes, Restart, Stop, Tcp
-from nodeorch.model.world import State
+from nodeorch.model.world import Container, State
 from nodeorch.ports import Changes, CommandRefused, Entry, StoreError
 from tests.daemon.rig import Rig, rigged, spec, without
 from tests.fakes import FakeEngine
@@ -298,6 +299,26 @@ async def test_a_command_that_cannot_be_obeyed_says_why(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         with pytest.raises(CommandRefused, match="no such workload"):
             await rig.command("stop", "nobody")
+
+
+async def test_a_stop_ends_when_the_engine_has_torn_the_container_down(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        await rig.running()
+        plain, looks = rig.engine.inspect, 0
+
+        async def inspect(container_id: str) -> Container:
+            nonlocal looks
+            container = await plain(container_id)
+            if container.state is not State.EXITED:
+                return container
+            looks += 1
+            return replace(container, cleaned=looks > 3)
+
+        rig.engine.inspect = inspect  # type: ignore[method-assign]
+        await rig.command("stop")
+        await rig.until(lambda: (i := rig.instance()) and not i.running)
+        assert looks == 4
 
 
 async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:

@@ -257,8 +257,8 @@ def test_what_does_not_fit_waits_and_starts_when_there_is_room(lab: Lab) -> None
         declare(host, "low", 'memory = "64MiB"')
         high = declare(host, "high", 'memory = "64MiB"')
         high.write_text(high.read_text().replace("networks", "priority = 10\nnetworks"))
+        reason = "insufficient memory (need 64 MiB, 36 MiB free)"
         for name in ("low", "high"):
-            reason = "insufficient memory (need 64 MiB, 36 MiB free)"
             host.until(name, lambda w: (w["state"], w["reason"]) == ("pending", reason))
             assert "insufficient memory" in host.cli("why", name)
         declare(host, "small", 'memory = "32MiB"')

@@ -200,6 +200,7 @@ def container(seen: Inspect) -> Container:
         pid=seen.state.pid,
         exit_code=_exit_code(state, seen.state.exit_code),
         oom_killed=seen.state.oom_killed,
+        cleaned=seen.state.status.lower() != "stopped",
         started_wall=_wall(seen.state.started_at),
         image_id=seen.image,
         address=_address(seen),
