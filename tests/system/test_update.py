@@ -84,14 +84,14 @@ def test_live_replace_return_history_rollback(host: Host) -> None:
     web(host, root="nowhere", memory="48MiB")  # never becomes ready
     host.until("web", lambda w: w["state"] == "updating")
     view = host.until("web", lambda w: w["state"] == "running" and "failed" in w["reason"], 40)
-    assert page() == "two"
+    wait_for(lambda: page() == "two", 10)
     assert view["instances"][0]["container_id"] == good["container_id"], "its container was kept"
     wait_for(lambda: containers(host) == ["web.0.g3"], 20)
     assert "back to generation" in host.cli("why", "web")
 
     web(host, image="localhost/absent:1", root="two", memory="48MiB")  # cannot be pulled
     view = host.until("web", lambda w: "absent" in w["reason"], 40)
-    assert page() == "two"
+    wait_for(lambda: page() == "two", 10)
     assert view["instances"][0]["container_id"] == good["container_id"]
     web(host, root="two", memory="48MiB")
     host.running("web")
