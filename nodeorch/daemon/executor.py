@@ -142,8 +142,8 @@ class Executor:
     async def _until_cleaned(self, container_id: str) -> Container:
         """Until the engine has torn down what the dead container held.
 
-        netavark keeps one rule for a host port: torn down late, the old container takes the
-        rule of its successor with it, whose port then leads nowhere.
+        Under load, a successor on the same host port was seen to run with a port that led
+        nowhere. The likely cause is a teardown that came after the successor's set-up.
         """
         container = await self._until_dead(container_id)
         deadline = self._clock.now() + CLEAN_PATIENCE
