@@ -34,7 +34,7 @@ CONFIRM_PATIENCE = 3.0
 """Seconds for the engine to notice a death that the kernel has reported."""
 CONFIRM_PAUSE = 0.004
 CLEAN_PATIENCE = 5.0
-"""Seconds for the engine to tear down the network of a stopped container."""
+"""Seconds for the engine to tear down the network of an ended container."""
 CLEAN_PAUSE = 0.01
 
 NEEDS_RECORD = (CreateContainer, RemoveContainer)
@@ -119,11 +119,33 @@ class Executor:
     async def _start(self, action: StartContainer) -> Done:
         for source in action.sources:
             self._check_source(source)
+        for container_id in action.after:
+            await self._until_cleaned(container_id)
         container = self._known(await self._engine.start(action.container_id, urgent=True))
         limits = None
         if container.pid:
             limits = self._cgroups.limits(container.pid, container.id)
         return Done(action=action, container=container, limits=limits)
+
+    async def _until_cleaned(self, container_id: str) -> None:
+        """Until the engine has torn down what an ended container held.
+
+        Raises EngineError("refused") where it does not in time: the port would lead nowhere.
+        """
+        deadline = self._clock.now() + CLEAN_PATIENCE
+        while True:
+            try:
+                container = await self._engine.inspect(container_id)
+            except EngineError as error:
+                if error.kind == "not_found":
+                    return
+                raise
+            if container.cleaned:
+                return
+            if self._clock.now() >= deadline:
+                words = f"{container.name} has ended, and the engine still holds its host port"
+                raise EngineError("refused", words)
+            await asyncio.sleep(CLEAN_PAUSE)
 
     async def _stop(self, action: StopContainer) -> Done:
         container = await self._engine.inspect(action.container_id)
@@ -137,20 +159,7 @@ class Executor:
             else:
                 words = f"it did not die within {KILL_PATIENCE:g} s of SIGKILL"
                 raise EngineError("refused", words)
-        return Done(action=action, container=await self._until_cleaned(action.container_id))
-
-    async def _until_cleaned(self, container_id: str) -> Container:
-        """Until the engine has torn down what the dead container held.
-
-        Under load, a successor on the same host port was seen to run with a port that led
-        nowhere. The likely cause is a teardown that came after the successor's set-up.
-        """
-        container = await self._until_dead(container_id)
-        deadline = self._clock.now() + CLEAN_PATIENCE
-        while not container.cleaned and self._clock.now() < deadline:
-            await asyncio.sleep(CLEAN_PAUSE)
-            container = self._known(await self._engine.inspect(container_id))
-        return container
+        return Done(action=action, container=await self._until_dead(action.container_id))
 
     async def _signal(self, container_id: str, signal: str) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nodeorch.decide.hostports import HostPorts
 from nodeorch.decide.room import Room
 from nodeorch.model.actions import Action, Hold, Plan
 from nodeorch.model.world import Why, World
@@ -15,6 +16,7 @@ class Turn:
         self.now = now
         self.serial = world.serial
         self._room: Room | None = None
+        self._host_ports: HostPorts | None = None
         self._actions: dict[str, Action] = {}
         self._holds: list[Hold] = []
         self._wake_at: float | None = None
@@ -25,6 +27,13 @@ class Turn:
         if self._room is None:
             self._room = Room(self.world)
         return self._room
+
+    @property
+    def host_ports(self) -> HostPorts:
+        """Looked at only where something starts."""
+        if self._host_ports is None:
+            self._host_ports = HostPorts(self.world)
+        return self._host_ports
 
     def busy(self, key: str) -> bool:
         return key in self.world.busy or key in self._actions

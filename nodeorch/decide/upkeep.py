@@ -162,7 +162,7 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     blocked = start_blocked(turn, state, instance)
     ask, slot = own_request(state, instance), instance.record.slot
     if blocked is None:
-        full = turn.room.refuses(state, slot, ask)
+        full = _port_taken(turn, state, instance) or turn.room.refuses(state, slot, ask)
         blocked = _hold(instance, full) if full else None
     if blocked is not None:
         turn.hold(blocked.workload, blocked.instance, blocked.why, blocked.until)
@@ -173,7 +173,17 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     turn.room.start(state, slot, ask)
     volumes = own_workload(state, instance).volumes
     sources = tuple(v.source for v in volumes if v.source is not None)
-    turn.act(StartContainer(**_on(instance, _start_reason(instance)), sources=sources))
+    after = turn.host_ports.ended(state, instance)
+    on = _on(instance, _start_reason(instance))
+    turn.act(StartContainer(**on, sources=sources, after=after))
+
+
+def _port_taken(turn: Turn, state: WorkloadState, instance: Instance) -> Why | None:
+    leaving = turn.host_ports.leaving(state, instance)
+    if leaving is None:
+        return None
+    words = f"starts when {leaving.name}, which is being stopped, has given up its host port"
+    return Why(code=Code.UPDATE, words=words)
 
 
 def _backoff(instance: Instance) -> Why:

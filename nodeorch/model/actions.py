@@ -41,6 +41,8 @@ class StartContainer(_Action, frozen=True):
     container_id: str
     sources: tuple[str, ...] = ()
     """Host paths that it mounts: the engine follows them anew at each start."""
+    after: tuple[str, ...] = ()
+    """Ended containers on a host port of its: first the engine has to tear them down."""
 
 
 class StopContainer(_Action, frozen=True):

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from nodeorch.daemon import supervisor
+from nodeorch.daemon import executor, supervisor
 from nodeorch.model.facts import Hint
-from nodeorch.model.workload import Backoff, Probe, Probes, Restart, Stop, Tcp
+from nodeorch.model.workload import Backoff, Port, Probe, Probes, Restart, Stop, Tcp
 from nodeorch.model.world import Container, State
 from nodeorch.ports import Changes, CommandRefused, Entry, StoreError
 from tests.daemon.rig import Rig, rigged, spec, without
 from tests.fakes import FakeEngine
 
+PORT = (Port(container=80, host=18080),)
 QUICK = Restart(backoff=Backoff(initial=0.01, max=0.02))
 
 
@@ -301,24 +302,43 @@ async def test_a_command_that_cannot_be_obeyed_says_why(tmp_path: Path) -> None:
             await rig.command("stop", "nobody")
 
 
-async def test_a_stop_ends_when_the_engine_has_torn_the_container_down(tmp_path: Path) -> None:
+async def test_a_successor_on_a_host_port_starts_when_the_port_is_torn_down(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        await rig.declare(spec())
-        await rig.running()
-        plain, looks = rig.engine.inspect, 0
+        await rig.declare(spec(ports=PORT))
+        old = (await rig.running()).record.container_id
+        plain, torn_down = rig.engine.inspect, False
 
         async def inspect(container_id: str) -> Container:
-            nonlocal looks
             container = await plain(container_id)
-            if container.state is not State.EXITED:
-                return container
-            looks += 1
-            return replace(container, cleaned=looks > 3)
+            return replace(container, cleaned=torn_down or container_id != old)
 
         rig.engine.inspect = inspect  # type: ignore[method-assign]
-        await rig.command("stop")
-        await rig.until(lambda: (i := rig.instance()) and not i.running)
-        assert looks == 4
+        await rig.declare(spec(ports=PORT, command=("other",)))
+        await rig.until(lambda: rig.loop.world.busy.get("web.0.g2") == "start")
+        await asyncio.sleep(5 * executor.CLEAN_PAUSE)
+        assert ("start", "web.0.g2") not in rig.engine.calls
+        torn_down = True
+        await rig.until(lambda: ("start", "web.0.g2") in rig.engine.calls)
+
+
+async def test_a_port_that_is_never_torn_down_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "CLEAN_PATIENCE", 0.05)
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec(ports=PORT))
+        old = (await rig.running()).record.container_id
+        plain = rig.engine.inspect
+
+        async def inspect(container_id: str) -> Container:
+            return replace(await plain(container_id), cleaned=container_id != old)
+
+        rig.engine.inspect = inspect  # type: ignore[method-assign]
+        await rig.declare(spec(ports=PORT, command=("other",)))
+        await rig.until(lambda: rig.loop.world.workloads["web"].record.failed)
+        await rig.running()  # the way back needs no teardown but its own
+        said = "\n".join(await rig.words())
+    assert "web.0.g1 has ended, and the engine still holds its host port" in said
 
 
 async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:

@@ -249,6 +249,7 @@ class Story:
         if container.name in self.faults:
             return Failed(action=action, kind=self.faults[container.name], words="port is taken")
         if container.state is not State.RUNNING:
+            self._torn_down_first(container, action.after)
             self._ids += 1
             container = replace(
                 container,
@@ -291,6 +292,13 @@ class Story:
             self.containers[container.id] = container
         limits = self.limits[container.id] if container.pid else None
         return Done(action=action, container=container, limits=limits)
+
+    def _torn_down_first(self, container: Container, after: tuple[str, ...]) -> None:
+        """What has run on its port is torn down before it starts."""
+        for other in self.containers.values():
+            ran = other.state is State.EXITED and other.id != container.id
+            if ran and self.ports[other.id] & self.ports[container.id]:
+                assert other.id in after, f"{container.name} did not wait for {other.name}"
 
     def _no_two_hold_one_port(self) -> None:
         held: dict[int, str] = {}

@@ -245,3 +245,21 @@ def test_a_new_instance_starts_after_its_port_is_free_and_never_before() -> None
             story.obey(action)
         story.wait(0.3)
     assert story.running() == {"web.0.g2"}
+
+
+def test_a_port_passes_to_another_workload_when_its_holder_has_let_go() -> None:
+    ports = (Port(container=80, host=18080),)
+    story = Story(workload("old", ports=ports)).up()
+    story.files = {}
+    story.specs(workload("new", ports=ports))
+    stop = story.until(StopContainer)
+    assert isinstance(stop, StopContainer)
+    for _ in range(5):  # all but the stop goes on
+        for action in story.step():
+            assert not isinstance(action, StartContainer)
+            story.obey(action)
+    assert any("starts when old.0.g1" in hold for hold in story.holds())
+    story.obey(stop)
+    start = story.until(StartContainer)
+    assert isinstance(start, StartContainer)
+    assert (start.key, start.after) == ("new.0.g1", (stop.container_id,))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 
+from tests.lab.teardown import late_teardown
 from tests.lab.wait import wait_for
 from tests.system.host import Host
 
@@ -72,7 +74,7 @@ def test_live_replace_return_history_rollback(host: Host) -> None:
 
     web(host, root="two", memory="48MiB")  # replaced
     host.until("web", lambda w: w["generation"] == 3 and w["state"] == "running")
-    wait_for(lambda: page() == "two", 10)
+    assert page() == "two"
     wait_for(lambda: containers(host) == ["web.0.g3"], 20)
     good = host.instance("web")
 
@@ -84,14 +86,14 @@ def test_live_replace_return_history_rollback(host: Host) -> None:
     web(host, root="nowhere", memory="48MiB")  # never becomes ready
     host.until("web", lambda w: w["state"] == "updating")
     view = host.until("web", lambda w: w["state"] == "running" and "failed" in w["reason"], 40)
-    wait_for(lambda: page() == "two", 10)
+    assert page() == "two"
     assert view["instances"][0]["container_id"] == good["container_id"], "its container was kept"
     wait_for(lambda: containers(host) == ["web.0.g3"], 20)
     assert "back to generation" in host.cli("why", "web")
 
     web(host, image="localhost/absent:1", root="two", memory="48MiB")  # cannot be pulled
     view = host.until("web", lambda w: "absent" in w["reason"], 40)
-    wait_for(lambda: page() == "two", 10)
+    assert page() == "two"
     assert view["instances"][0]["container_id"] == good["container_id"]
     web(host, root="two", memory="48MiB")
     host.running("web")
@@ -102,6 +104,22 @@ def test_live_replace_return_history_rollback(host: Host) -> None:
     host.cli("rollback", "web", "--to", str(first))
     wait_for(lambda: page() == "one", 30)
     host.until("web", lambda w: w["generation"] == first and w["ready"] == 1)
+
+
+def test_a_late_teardown_of_the_old_takes_no_port_from_the_new(host: Host) -> None:
+    """Podman tears an ended container down in a process of its own; here it comes late."""
+    pages(host)
+    web(host)
+    old = host.running("web")["instances"][0]["container_id"]
+    with late_teardown(old) as frozen:
+        web(host, root="two")
+        wait_for(frozen.is_set, 10, "the teardown has begun")
+        wait_for(lambda: containers(host) == ["web.0.g1", "web.0.g2"], 10)
+        time.sleep(0.5)  # what must not happen has no condition to wait for
+        both = host.lab.podman("inspect", "--format", "{{.State.Status}}", "web.0.g1", "web.0.g2")
+        assert both.split() == ["stopped", "created"]
+    host.until("web", lambda w: w["state"] == "running" and w["generation"] == 2)
+    assert page() == "two"
 
 
 def test_start_first_loses_no_request_of_a_watching_probe(host: Host) -> None:

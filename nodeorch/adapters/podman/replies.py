@@ -21,6 +21,8 @@ _STATES = {
     "exited": State.EXITED,
 }
 """Podman's words; what is not here ("removing", "unknown", …) is unknown."""
+_HALF_ENDED = ("stopped", "removing")
+"""Of these Podman has yet to tear down the network ("exited" comes after)."""
 
 
 class _Pascal(Struct, rename="pascal"):
@@ -200,7 +202,7 @@ def container(seen: Inspect) -> Container:
         pid=seen.state.pid,
         exit_code=_exit_code(state, seen.state.exit_code),
         oom_killed=seen.state.oom_killed,
-        cleaned=seen.state.status.lower() != "stopped",
+        cleaned=seen.state.status.lower() not in _HALF_ENDED,
         started_wall=_wall(seen.state.started_at),
         image_id=seen.image,
         address=_address(seen),
