@@ -48,6 +48,8 @@ ULIMITS = {
 }
 """Names in /proc/PID/limits, as proc(5) has them → as setrlimit(2) and specs do."""
 NAME_WIDTH = 26
+USUAL = ("libpod_parent/libpod-{}", "machine.slice/libpod-{}.scope")
+"""Where Podman puts a container, by its cgroup manager: cgroupfs, systemd (podman-run(1))."""
 
 Place = Mapping[str, str]
 """Controller → directory of the container; on v2 the only controller is ""."""
@@ -149,9 +151,16 @@ class CgroupReader:
         return Usage(memory=memory, cpu_seconds=seconds, oom_kills=self._oom(place), at=self._now())
 
     def oom_kills(self, container_id: str) -> int | None:
-        """None: its cgroup was never seen, or is gone."""
-        place = self._places.get(container_id)
-        return None if place is None else self._oom(place)
+        """None: its cgroup is gone, or is where we never saw it and Podman does not put it."""
+        known = self._places.get(container_id)
+        if known is not None:
+            return self._oom(known)
+        for usual in USUAL:  # its first process was dead before we could look
+            where = usual.format(container_id)
+            kills = self._oom({name: f"{mount}/{where}" for name, mount in self._mounts.items()})
+            if kills is not None:
+                return kills
+        return None
 
     def belongs(self, pid: int, container_id: str) -> bool:
         """Is this process in that container's cgroup?"""

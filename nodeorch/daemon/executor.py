@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nodeorch.daemon.oomwatch import OomWatch
 from nodeorch.decide.size import size
 from nodeorch.files import refused_place
 from nodeorch.model import labels
@@ -121,11 +122,9 @@ class Executor:
             self._check_source(source)
         for container_id in action.after:
             await self._until_cleaned(container_id)
-        container = self._known(await self._engine.start(action.container_id, urgent=True))
-        limits = None
-        if container.pid:
-            limits = self._cgroups.limits(container.pid, container.id)
-        return Done(action=action, container=container, limits=limits)
+        async with OomWatch(lambda: self._cgroups.oom_kills(action.container_id)) as watch:
+            container = self._known(await self._engine.start(action.container_id, urgent=True))
+        return self._looked(action, container, watch.kills)
 
     async def _until_cleaned(self, container_id: str) -> None:
         """Until the engine has torn down what an ended container held.
@@ -173,10 +172,16 @@ class Executor:
             container = await self._until_dead(action.container_id)
         else:
             container = self._known(await self._engine.inspect(action.container_id))
+        return self._looked(action, container)
+
+    def _looked(self, action: Action, container: Container, kills: int | None = None) -> Done:
+        """With what the kernel knows of it: its limits, or what killed it."""
         limits = None
         if container.state is State.RUNNING:
             limits = self._cgroups.limits(container.pid, container.id)
-        return Done(action=action, container=container, limits=limits)
+        elif container.state is State.EXITED:
+            kills = self._cgroups.oom_kills(container.id) or kills
+        return Done(action=action, container=container, limits=limits, oom_kills=kills)
 
     async def _until_dead(self, container_id: str) -> Container:
         """Inspect until the engine knows of the death, or shows a new, living process."""

@@ -79,7 +79,7 @@ def died(world: World, fact: Died, now: float) -> World:
         return world
     if instance.pid != fact.pid or not instance.running:
         return world
-    instance, _ = _count_oom(instance, fact.oom_kills, now)
+    instance, _ = count_oom(instance, fact.oom_kills, now)
     return put_instance(world, replace(instance, died_at=now, retry_at=None))
 
 
@@ -87,7 +87,7 @@ def oom_seen(world: World, fact: OomSeen, now: float) -> World:
     instance = find(world, fact.instance)
     if instance is None or instance.record.container_id != fact.container_id:
         return world
-    instance, killed = _count_oom(instance, fact.oom_kills, now)
+    instance, killed = count_oom(instance, fact.oom_kills, now)
     if not killed:
         return world
     words = f"out of memory: the kernel killed {killed} of its processes"
@@ -276,7 +276,8 @@ def _gone(world: World, instance: Instance) -> World:
     return say(world, Code.REMOVED_OUTSIDE, words, own.workload, own.name)
 
 
-def _count_oom(instance: Instance, kills: int | None, now: float) -> tuple[Instance, int]:
+def count_oom(instance: Instance, kills: int | None, now: float) -> tuple[Instance, int]:
+    """The instance with the OOM kills of this run counted, and how many are new."""
     new = kills - instance.record.oom_run if kills is not None else 0
     if kills is None or new <= 0:
         return instance, 0

@@ -19,7 +19,7 @@ from nodeorch.decide.edit import (
     say,
 )
 from nodeorch.decide.limits import UPDATING, drift
-from nodeorch.decide.observe import seen
+from nodeorch.decide.observe import count_oom, oom_seen, seen
 from nodeorch.decide.ready import own_workload
 from nodeorch.decide.restart import delay, forbids_restart
 from nodeorch.model.actions import (
@@ -33,7 +33,7 @@ from nodeorch.model.actions import (
     StopContainer,
     UpdateLimits,
 )
-from nodeorch.model.facts import Done, EngineSeen, Failed
+from nodeorch.model.facts import Done, EngineSeen, Failed, OomSeen
 from nodeorch.model.world import (
     Code,
     Exit,
@@ -138,7 +138,12 @@ def done(world: World, fact: Done, now: float) -> World:
     world = put_instance(world, replace(instance, stale=False))
     if fact.container is None:
         return world
+    died = fact.container.state is State.EXITED and (instance.running or instance.record.up)
+    if died:  # its end is not accounted for yet
+        instance, _ = count_oom(instance, fact.oom_kills, now)
     world = seen(world, replace(instance, stale=False), fact.container, now)
+    if fact.container.state is State.RUNNING and fact.oom_kills:
+        world = oom_seen(world, OomSeen(action.key, fact.container.id, fact.oom_kills), now)
     after = find(world, action.key)
     if fact.limits is not None and after is not None and after.running:
         world = put_instance(world, replace(after, limits=fact.limits))

@@ -123,6 +123,8 @@ class Done(_Fact, frozen=True):
     action: Action
     container: Container | None = None
     limits: Limits | None = None
+    oom_kills: int | None = None
+    """Of an ended container, by its cgroup; None: not looked up, or the cgroup is gone."""
     image_id: str = ""
     image_digest: str = ""
 

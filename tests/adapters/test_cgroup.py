@@ -11,6 +11,8 @@ from nodeorch.adapters.cgroup import CgroupReader, weight_of_blkio, weight_of_sh
 from nodeorch.adapters.podman.limits import blkio_weight, shares
 from nodeorch.model.world import Limits
 from tests.lab import Lab, wait_for
+from tests.lab.lab import IMAGE
+from tests.lab.teardown import late_teardown
 
 CID = "4f2d" * 16
 MAX_V1 = "9223372036854771712"
@@ -188,28 +190,22 @@ def test_v1_usage(v1: Tree) -> None:
     assert (usage.memory, usage.cpu_seconds, usage.oom_kills) == (20000000, 2.5, 4)
 
 
-@pytest.mark.parametrize("layout", ["v1", "v2"])
-def test_a_pid_of_another_container_or_of_nobody(
-    layout: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    tree = Tree(tmp_path, v2=layout == "v2", inside="")
-    tree.write(V2 if layout == "v2" else V1)
-    reader = tree.reader()
-    assert reader.limits(7, "ab" * 32) is None
-    assert reader.usage(8, CID) is None
-    assert reader.limits(7, CID) is not None
-    (tree.proc / "7" / "cgroup").write_text("0::/other\n3:memory:/other\n")
-    assert reader.limits(7, CID) is None, "remembered, though the pid is another's now"
-    assert not reader.belongs(7, CID)
+def test_oom_kills_of_one_that_died_before_it_was_looked_at(v2: Tree) -> None:
+    assert v2.reader().oom_kills(CID) == 2
+    assert v2.reader().oom_kills("5" + CID[1:]) is None
+
+
+def test_the_same_on_v1(v1: Tree) -> None:
+    assert v1.reader().oom_kills(CID) == 4
+    assert v1.reader().oom_kills("5" + CID[1:]) is None
 
 
 def test_oom_kills_can_be_read_after_the_first_process_died(v2: Tree) -> None:
     reader = v2.reader()
-    assert reader.oom_kills(CID) is None, "never seen"
-    assert reader.limits(7, CID)
-    (v2.proc / "7" / "cgroup").unlink()
+    assert reader.limits(7, CID) is not None
+    shutil.rmtree(v2.proc / "7")
     assert reader.oom_kills(CID) == 2
-    v2.path("memory.events").unlink()
+    shutil.rmtree(v2.root / v2.where)
     assert reader.oom_kills(CID) is None
 
 
@@ -233,6 +229,16 @@ def test_limits_of_a_real_container(lab: Lab) -> None:
     assert usage.memory is not None and 0 < usage.memory < 64 << 20
     assert usage.cpu_seconds is not None and usage.cpu_seconds > 0
     assert reader.limits(1, container) is None
+
+
+def test_an_oom_kill_right_after_the_start_is_counted(lab: Lab) -> None:
+    """Its first process is dead before anybody could ask where its cgroup is."""
+    eat = ("--memory=16m", IMAGE, "tail", "/dev/zero")
+    container = lab.podman("create", "--network=none", *eat)
+    with late_teardown(container) as frozen:
+        lab.podman("start", container)
+        wait_for(frozen.is_set, 10, "it has ended")
+        assert CgroupReader().oom_kills(container) == 1
 
 
 def test_an_oom_kill_of_a_child_is_counted(lab: Lab) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nodeorch.decide.restart import delay
 from nodeorch.model.actions import InspectContainer, StartContainer
-from nodeorch.model.facts import Hint
+from nodeorch.model.facts import Done, EngineSeen, Hint, Loaded
 from nodeorch.model.workload import Backoff, Restart, RestartPolicy
-from nodeorch.model.world import Code
+from nodeorch.model.world import Code, State, Why
 from tests.decide.story import Story, workload
 
 
@@ -142,6 +143,38 @@ def test_an_oom_kill_is_named_as_the_cause() -> None:
     last = story.instance("web.0.g1").record.last_exit
     assert last is not None and last.why.code is Code.OOM_KILLED
     assert story.instance("web.0.g1").record.oom_kills == 1
+
+
+def test_an_oom_kill_before_its_start_was_answered_is_named_and_counted_once() -> None:
+    story = Story(workload())
+    story.tell(Loaded(desired={}, instances={}, serial=0)).specs()
+    story.tell(EngineSeen(answering=True, words="answers"))
+    start = story.until(StartContainer)
+    assert isinstance(start, StartContainer)
+    dead = replace(story.containers[start.container_id], state=State.EXITED, exit_code=137)
+    story.tell(Done(action=start, container=dead, oom_kills=1))
+    story.tell(Done(action=looked(start), container=dead, oom_kills=1))
+    own = story.instance("web.0.g1").record
+    assert own.last_exit is not None and own.last_exit.why.code is Code.OOM_KILLED
+    assert (own.oom_kills, own.failures) == (1, 1)
+
+
+def test_an_oom_kill_of_a_child_before_its_start_was_answered_is_told() -> None:
+    story = Story(workload())
+    story.tell(Loaded(desired={}, instances={}, serial=0)).specs()
+    story.tell(EngineSeen(answering=True, words="answers"))
+    answer = story.answer(story.until(StartContainer))
+    assert isinstance(answer, Done)
+    story.tell(replace(answer, oom_kills=1)).settle()
+    assert story.instance("web.0.g1").running
+    assert "OomKilled: out of memory: the kernel killed 1 of its processes" in story.words
+
+
+def looked(start: StartContainer) -> InspectContainer:
+    why = Why(code=Code.LOOK, words="x")
+    return InspectContainer(
+        key=start.key, why=why, workload=start.workload, container_id=start.container_id
+    )
 
 
 def test_a_refused_start_is_tried_again_with_backoff() -> None:
