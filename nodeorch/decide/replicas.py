@@ -202,6 +202,8 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -
         return
     if not record.image_id:
         _image(turn, state)
+        if turn.busy(_image_key(state)):
+            turn.room.claim(state, slot, request(state))
         return
     full = turn.room.refuses(state, slot, request(state), instead=old is not None)
     if full is not None:
@@ -224,9 +226,13 @@ def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -
     )
 
 
+def _image_key(state: WorkloadState) -> str:
+    return f"{state.workload.name}#image"
+
+
 def _image(turn: Turn, state: WorkloadState) -> None:
     record, main = state.record, state.workload.main
-    key = f"{main.name}#image"
+    key = _image_key(state)
     if record.image_next_try is not None and record.image_next_try > turn.now:
         words = f"cannot get image {main.image}: {record.image_error}"
         why = Why(code=Code.IMAGE_FAILED, words=words)

@@ -85,6 +85,14 @@ class Room:
         """An instance of the slot is created in this turn; the room is for its start."""
         self.reserved += self._need(state, slot, ask, instead=True)
 
+    def claim(self, state: WorkloadState, slot: int, ask: int) -> None:
+        """An instance of the slot is on its way: what comes after it finds the room taken.
+
+        Where there is no room it claims none: it will wait, others need not.
+        """
+        if self.refuses(state, slot, ask, instead=True) is None:
+            self.reserve(state, slot, ask)
+
     def grow(self, more: int) -> None:
         """A running instance is given ``more`` bytes in this turn."""
         self.reserved += more

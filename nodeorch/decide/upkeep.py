@@ -31,6 +31,8 @@ RESTARTED = Why(code=Code.OPERATOR, words="restarted by an operator")
 
 def keep_up(turn: Turn, state: WorkloadState, instance: Instance) -> None:
     if not _known(turn, instance):
+        if turn.busy(instance.name) and not instance.record.container_id:
+            turn.room.claim(state, instance.record.slot, own_request(state, instance))
         return
     if instance.state is State.PAUSED:
         why = Why(code=Code.PAUSED_OUTSIDE, words="declared running, found paused")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodeorch.model.actions import StopContainer
+from nodeorch.model.actions import Action, CreateContainer, StopContainer
 from nodeorch.model.workload import (
     Condition,
     Probe,
@@ -112,3 +112,18 @@ def test_a_live_raise_beyond_the_room_waits() -> None:
     story.specs(big("a", 1200)).settle()
     assert story.limits[story.instance("a.0.g1").record.container_id].memory == 600 * MIB
     assert any("NoRoom" in h for h in story.holds())
+
+
+def test_the_first_in_rank_has_the_room_however_late_the_engine_answers_for_it() -> None:
+    story = Story(memory=1000 * MIB).up()
+    story.specs(big("a", 600), big("z", 600, priority=10))
+    late: list[Action] = []
+    for _ in range(8):  # the engine answers for "a" at once, for "z" a round later
+        now, late = late, []
+        for action in story.step():
+            (late if action.workload == "z" else now).append(action)
+        for action in now:
+            story.obey(action)
+        assert "a.0.g1" not in story.running()
+    assert story.running() == {"z.0.g1"}
+    assert story.took(CreateContainer) == ["z.0.g1"]
