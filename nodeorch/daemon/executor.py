@@ -184,14 +184,22 @@ class Executor:
         return Done(action=action, container=container, limits=limits, oom_kills=kills)
 
     async def _until_dead(self, container_id: str) -> Container:
-        """Inspect until the engine knows of the death, or shows a new, living process."""
+        """Inspect until the engine knows of the death, or shows a new, living process.
+
+        What nobody will tell the engine of has ended for us; asked twice, for the telling
+        may have come between the inspection and the look for who tells.
+        """
         deadline = self._clock.now() + CONFIRM_PATIENCE
+        untold = False
         while True:
             container = self._known(await self._engine.inspect(container_id))
             if container.state not in (State.RUNNING, State.STOPPING):
                 return container
             if container.state is State.RUNNING and not await self._deaths.wait(container.pid, 0):
                 return container
+            if untold and not container.monitored:
+                return replace(container, state=State.EXITED, pid=0)
+            untold = not container.monitored
             if self._clock.now() >= deadline:
                 raise EngineError("refused", "the engine still calls a dead container running")
             await asyncio.sleep(CONFIRM_PAUSE)

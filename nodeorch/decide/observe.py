@@ -137,7 +137,7 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
 
 def seen(world: World, instance: Instance, container: Container, now: float) -> World:
     """Lay what the engine says of a container over what is known of the instance."""
-    if _as_known(world, instance, container):
+    if instance.record.pruned or _as_known(world, instance, container):
         return world
     instance = replace(instance, look_at=None)
     if instance.record.container_id != container.id:
@@ -159,10 +159,19 @@ def seen(world: World, instance: Instance, container: Container, now: float) -> 
     elif instance.running or instance.record.up:
         world = ended(world, instance, now, container.exit_code, container.oom_killed)
         instance = world.workloads[instance.record.workload].instances[instance.name]
+        if not container.monitored:
+            return _abandoned(world, instance)
     quiet = replace(
         instance, state=container.state, exit_code=container.exit_code, pid=0, stale=False
     )
     return _keep(world, quiet)
+
+
+def _abandoned(world: World, instance: Instance) -> World:
+    """The engine will call it running for ever: another container has to take its place."""
+    words = "the engine cannot start it again: what watched over it was killed, too"
+    world = put_instance(world, record(instance, pruned=True))
+    return say(world, Code.STUCK, words, instance.record.workload, instance.name)
 
 
 def _as_known(world: World, instance: Instance, container: Container) -> bool:

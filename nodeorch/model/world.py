@@ -129,6 +129,8 @@ class Container(_Frozen, frozen=True):
     pid: int = 0
     exit_code: int | None = None
     oom_killed: bool = False
+    monitored: bool = True
+    """False: nobody will tell the engine of its end (Podman: its conmon is dead)."""
     cleaned: bool = True
     """False: it has ended, and the engine still tears down its network and mounts."""
     started_wall: float = 0.0
@@ -158,7 +160,8 @@ class InstanceRecord(_Frozen, frozen=True):
     """Empty while the creation is only intended."""
     removing: bool = False
     pruned: bool = False
-    """It ended for good and then its container was removed outside nodeorch."""
+    """Its container was removed outside nodeorch after it ended for good, or cannot be started
+    again: it runs again in another one, or not at all."""
     failures: int = 0
     """Ends in a row, for the backoff."""
     runs: int = 0

@@ -382,3 +382,18 @@ async def test_a_late_command_is_killed(engine: PodmanEngine) -> None:
         return "4711" not in (await inside(engine, container, "ps -o args | grep -v grep"))[1]
 
     await async_wait_for(gone)
+
+
+async def test_a_container_without_its_conmon_is_known_and_can_be_removed(
+    lab: Lab, engine: PodmanEngine
+) -> None:
+    container = await run(engine, spec())
+    assert container.monitored
+    conmon = int(lab.podman("inspect", "--format", "{{.State.ConmonPid}}", container.id))
+    os.kill(conmon, signal.SIGKILL)
+    os.kill(container.pid, signal.SIGKILL)
+    await async_wait_for(lambda: not Path(f"/proc/{conmon}/cmdline").exists())
+    assert not (await engine.inspect(container.id)).monitored
+    await engine.remove(container.id)
+    with pytest.raises(EngineError, match="no such container"):
+        await engine.inspect(container.id)

@@ -5,9 +5,22 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nodeorch.decide.watch import probes, processes
-from nodeorch.model.actions import StopContainer, UpdateLimits
-from nodeorch.model.facts import Died, LimitsSeen, OomSeen
-from nodeorch.model.workload import OomPolicy, Probe, Probes, Resources, Tcp
+from nodeorch.model.actions import (
+    InspectContainer,
+    StartContainer,
+    StopContainer,
+    UpdateLimits,
+)
+from nodeorch.model.facts import Died, Done, LimitsSeen, OomSeen
+from nodeorch.model.workload import (
+    OomPolicy,
+    Probe,
+    Probes,
+    Resources,
+    Restart,
+    RestartPolicy,
+    Tcp,
+)
 from nodeorch.model.world import Code, State
 from tests.decide.story import MIB, Story, workload
 from tests.decide.test_observe import successor
@@ -158,3 +171,35 @@ def test_an_operators_restart_waits_no_longer_than_the_deadline_for_each() -> No
     assert story.took(StopContainer) == ["web.0.g1"]
     story.wait(31).settle()
     assert story.took(StopContainer) == ["web.0.g1", "web.1.g1"]
+
+
+def test_one_whose_watcher_was_killed_too_is_replaced_by_another_container() -> None:
+    story = Story(workload(restart=Restart(policy=RestartPolicy.ALWAYS))).up()
+    first = story.instance("web.0.g1")
+    dead = replace(story.containers[first.record.container_id], state=State.EXITED, pid=0)
+    story.die("web.0.g1")
+    look = story.until(InspectContainer)
+    story.tell(Done(action=look, container=replace(dead, exit_code=None, monitored=False)))
+    # The engine goes on calling it running.
+    story.containers[dead.id] = replace(dead, state=State.RUNNING, pid=first.pid)
+    story.relist()
+    assert not story.instance("web.0.g1").running
+    story.settle()
+    again = story.instance("web.0.g1")
+    assert again.running and again.record.container_id != first.record.container_id
+    assert dead.id not in story.containers
+
+
+def test_one_whose_watcher_was_killed_too_and_that_may_not_restart_stays_ended() -> None:
+    story = Story(workload(restart=Restart(policy=RestartPolicy.NEVER))).up()
+    own = story.instance("web.0.g1").record.container_id
+    story.die("web.0.g1")
+    look = story.until(InspectContainer)
+    dead = replace(story.containers[own], exit_code=None, monitored=False)
+    story.tell(Done(action=look, container=dead))
+    story.containers[own] = replace(dead, state=State.RUNNING, pid=77)
+    since = len(story.done)
+    for _ in range(3):
+        story.relist().settle().wait(40)
+    assert not story.instance("web.0.g1").running
+    assert story.took(StartContainer, since) == []

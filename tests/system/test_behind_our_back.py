@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from typing import Any
 
 from tests.lab.wait import wait_for
 from tests.system.host import Host, alive
@@ -36,6 +38,31 @@ def test_removed_stopped_paused_by_hand(host: Host) -> None:
         "inspect", "--format", "{{.State.Status}}", before["paused"]["container_id"]
     )
     assert state == "running"
+
+
+def test_killed_together_with_its_conmon_it_comes_back_in_another_container(host: Host) -> None:
+    """Podman calls it running for ever, and cannot start it again."""
+    host.sleeper("web")
+    first = host.running("web")["instances"][0]
+    conmon = int(host.lab.podman("inspect", "--format", "{{.State.ConmonPid}}", "web.0.g1"))
+    os.kill(conmon, signal.SIGKILL)
+    host.cli("restart", "web")  # it can still be stopped
+    view = host.until("web", lambda w: w["ready"] == 1 and w["instances"][0]["restarts"] == 1)
+    second = view["instances"][0]
+    assert second["pid"] != first["pid"]
+
+    conmon = int(host.lab.podman("inspect", "--format", "{{.State.ConmonPid}}", "web.0.g1"))
+    os.kill(conmon, signal.SIGKILL)
+    os.kill(second["pid"], signal.SIGKILL)
+    host.until("web", lambda w: other(w, second) and w["ready"] == 1)
+    assert "the engine cannot start it again" in host.cli("why", "web")
+    assert host.lab.podman("ps", "-aq").count("\n") == 0, "one container"
+
+
+def other(view: dict[str, Any], than: dict[str, Any]) -> bool:
+    """Whether the workload's only instance is in another container."""
+    held = view["instances"]
+    return len(held) == 1 and held[0]["container_id"] not in ("", than["container_id"])
 
 
 def test_renamed_by_hand_stays_ours(host: Host) -> None:

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from nodeorch.adapters.podman import host, images, limits, replies, streams, verify
 from nodeorch.adapters.podman.client import Client, Reply
 from nodeorch.adapters.podman.create import Host, ImageConfig, specification
 from nodeorch.model.workload import Pull, Resources, Workload
-from nodeorch.model.world import Container
+from nodeorch.model.world import Container, State
 from nodeorch.ports import EngineError, LogLine
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,15 @@ def _lives(pid: int, container_id: str) -> bool:
         return False
 
 
+def _is_of(pid: int, container_id: str) -> bool:
+    """Is this pid the conmon of that container?"""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return container_id.encode() in file.read()
+    except OSError:
+        return False
+
+
 class PodmanEngine:
     """Every call has a timeout and raises only EngineError."""
 
@@ -66,7 +76,11 @@ class PodmanEngine:
         return replies.listing(reply.body)
 
     async def inspect(self, container_id: str) -> Container:
-        return replies.container(await self._inspect(container_id))
+        seen = await self._inspect(container_id)
+        container = replies.container(seen)
+        if container.state not in (State.RUNNING, State.PAUSED, State.STOPPING):
+            return container
+        return replace(container, monitored=_is_of(seen.state.conmon_pid, container_id))
 
     async def _inspect(self, container_id: str) -> replies.Inspect:
         path = f"containers/{container_id}/json"
@@ -195,9 +209,12 @@ class PodmanEngine:
         try:
             reply = await self._client.call("DELETE", path, params=params, timeout=SLOW)
         except EngineError as error:
-            if error.kind != "not_found":
+            if error.kind == "not_found":
+                return
+            if "could not be stopped" not in error.words:
                 raise
-            return
+            # It ended without its conmon: Podman 4 calls it "stopping" now, and removes it.
+            reply = await self._client.call("DELETE", path, params=params, timeout=SLOW)
         for removed in msgspec.json.decode(reply.body or b"[]", type=list[replies.Removed]):
             if removed.err:
                 raise EngineError("refused", f"cannot remove {container_id}: {removed.err}")

@@ -43,6 +43,7 @@ class _Listed(_Pascal):
 class InspectState(_Pascal):
     status: str = ""
     pid: int = 0
+    conmon_pid: int = 0
     exit_code: int = 0
     oom_killed: bool = field(name="OOMKilled", default=False)
     started_at: str = ""
