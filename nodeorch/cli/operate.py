@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from nodeorch.cli.session import Session
+import click
+
+from nodeorch.cli.args import NAME, dry_run, waiting
+from nodeorch.cli.session import Session, pass_session
 
 
 def operate(
@@ -30,3 +33,21 @@ def operate(
         from nodeorch.cli.follow import until
 
         until(session, name, goal, timeout)
+
+
+def operation(verb: str, goal: str, help: str) -> click.Command:
+    """A verb on one or more workloads that needs nothing but their names."""
+
+    @click.command(verb, help=help)
+    @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
+    @dry_run
+    @waiting
+    @pass_session
+    def command(
+        session: Session, names: tuple[str, ...], dry_run: bool, wait: bool, timeout: float
+    ) -> None:
+        for name in names:
+            until = goal if wait else None
+            operate(session, name, verb, dry_run=dry_run, goal=until, timeout=timeout)
+
+    return command

@@ -168,12 +168,14 @@ def test_operating_a_workload(host: Host) -> None:
 
 
 def test_waiting_ends_in_time_with_75_and_the_reason(host: Host) -> None:
-    host.cli("apply", str(spec(host, "never", more='[probes.readiness]\nexec = ["false"]\n')))
+    never = '[probes.readiness]\nexec = ["false"]\n'
+    host.cli("apply", str(spec(host, "never", more=never)))
     late = run(host, "wait", "never", "--timeout", "300ms")
     assert late.returncode == 75 and "never is not ready after 0.3 s: starting" in late.stderr
     late = run(host, "wait", "nobody", "--timeout", "100ms")
     assert late.returncode == 75 and "no such workload" in late.stderr
-    late = run(host, "apply", "--wait", "--timeout", "300ms", str(spec(host, "never", "blue")))
+    blue = spec(host, "never", "blue", more=never)
+    late = run(host, "apply", "--wait", "--timeout", "300ms", str(blue))
     assert late.returncode == 75, late
 
 
