@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 BODY_TIMEOUT = 10.0
 """Seconds for a whole request body to arrive."""
 
+WHOLE = re.compile(r"[0-9]{1,16}")
+NUMBER = re.compile(r"[0-9]{1,16}(\.[0-9]{0,30})?([eE][-+]?[0-9]{1,2})?")
+
 _T = TypeVar("_T")
 
 
@@ -27,10 +31,16 @@ class Problem(Exception):
     """An answer of status 4xx or 5xx. Words: "cannot …: why; what to do"."""
 
     def __init__(
-        self, status: int, words: str, code: str = "", problems: list[str] | None = None
+        self,
+        status: int,
+        words: str,
+        code: str = "",
+        problems: list[str] | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
         super().__init__(words)
         self.status = status
+        self.headers = headers
         self.view = ErrorView(error=words, code=code, problems=problems or [])
 
 
@@ -86,19 +96,17 @@ class Call:
         text = self.query(key)
         if text is None:
             return None
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= highest:
-            raise self.bad(f'{key} is "{text}"', f"write a number from 0 to {highest:g}")
-        return value
+        if not NUMBER.fullmatch(text) or float(text) > highest:
+            raise self.bad(f'{key} is "{text[:40]}"', f"write a number from 0 to {highest:g}")
+        return float(text)
 
     def whole(self, key: str, highest: int = 1 << 53) -> int | None:
-        value = self.number(key, highest)
-        if value is not None and value != int(value):
-            raise self.bad(f'{key} is "{self.query(key)}"', "write a whole number")
-        return None if value is None else int(value)
+        text = self.query(key)
+        if text is None:
+            return None
+        if not WHOLE.fullmatch(text) or int(text) > highest:
+            raise self.bad(f'{key} is "{text[:40]}"', f"write a whole number up to {highest}")
+        return int(text)
 
     @property
     def dry_run(self) -> bool:
@@ -143,12 +151,12 @@ def unknown(does: str, name: str) -> Problem:
     return Problem(404, words, "NotFound")
 
 
-def answer(view: Any, status: int = 200) -> Response:
-    return raw(msgspec.json.encode(view), status)
+def answer(view: Any, status: int = 200, headers: Mapping[str, str] = {}) -> Response:
+    return raw(msgspec.json.encode(view), status, headers)
 
 
-def raw(body: bytes, status: int = 200) -> Response:
-    return Response(body=body, status=status, content_type="application/json")
+def raw(body: bytes, status: int = 200, headers: Mapping[str, str] = {}) -> Response:
+    return Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 class Lines:

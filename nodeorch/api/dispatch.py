@@ -34,7 +34,7 @@ class Dispatcher:
             call = self._admit(request)
             return await (self._to_the_end(call) if call.route.mutation else _run(call))
         except Problem as problem:
-            return answer(problem.view, problem.status)
+            return answer(problem.view, problem.status, problem.headers)
 
     async def drain(self, seconds: float) -> None:
         """Let mutations that are under way finish, for so long at most."""
@@ -92,8 +92,9 @@ def _route(request: BaseRequest) -> tuple[Route, dict[str, str]]:
     if found is None:
         words = f'cannot answer: there is no "{request.path[:200]}" in this API'
         raise Problem(404, words, "NoRoute")
-    words = f"cannot {request.method} that: it takes {', '.join(sorted(found))}"
-    raise Problem(405, words, "NoMethod")
+    allowed = ", ".join(sorted(found))
+    words = f"cannot {request.method} that: it takes {allowed}"
+    raise Problem(405, words, "NoMethod", headers={"Allow": allowed})
 
 
 def _check(call: Call) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, Lines, rfc3339, unknown
-from nodeorch.model.view import EventView
+from nodeorch.model.view import ErrorView, EventView
 from nodeorch.ports import Entry
 from nodeorch.spec.names import is_name
 
 LAST = 100
 """How many, when the peer does not say from where on."""
 
-TOO_SLOW = {"error": "cannot go on: this reader is too slow; ask again after the last seq"}
+TOO_SLOW = ErrorView(
+    "cannot go on: this reader is too slow; ask again after the last seq", "TooSlow"
+)
 
 
 def event_view(entry: Entry) -> EventView:

@@ -7,11 +7,11 @@ from aiohttp.web import StreamResponse
 from nodeorch import __version__
 from nodeorch.api.call import Call, answer
 from nodeorch.decide.room import requested
-from nodeorch.model.view import NodeView
+from nodeorch.model.view import NodeView, VersionView
 
 
 async def version(call: Call) -> StreamResponse:
-    return answer({"version": __version__, "api": "v1"})
+    return answer(VersionView(version=__version__, api="v1"))
 
 
 async def show(call: Call) -> StreamResponse:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp.web import StreamResponse
 
-from nodeorch.api import apply, delete, events, logs, node, operate, plan, wait, workloads
+from nodeorch.api import apply, delete, events, logs, node, openapi, operate, plan, wait, workloads
 from nodeorch.api.auth import Role
 from nodeorch.api.call import Call
+from nodeorch.api.shape import Raw, Stream
+from nodeorch.model.view import (
+    ErrorView,
+    EventView,
+    GenerationView,
+    MutationView,
+    NodeView,
+    PlanView,
+    VersionView,
+    WhyView,
+    WorkloadView,
+)
+from nodeorch.ports import LogLine
 
 Handler = Callable[[Call], Awaitable[StreamResponse]]
 
@@ -24,15 +37,30 @@ class Route(NamedTuple):
     does: str
     """For messages: "cannot <does>: …", with {name} for the workload."""
     handler: Handler
+    gives: Any
+    """The type of the answer's JSON, or a Stream or Raw."""
+    takes: Any = None
+    """The type of the body's JSON, or Raw; None: it has none."""
+    fails: tuple[int, ...] = ()
+    """Its statuses above 399, beside those that any such route has (see openapi)."""
     query: frozenset[str] = frozenset()
-    """The query parameters that it knows; others are refused."""
+    """The query parameters that it knows (described in shape.PARAMS); others are refused."""
     mutation: bool = False
     """Runs to its end even when the peer hangs up."""
     max_body: int = SMALL
 
 
-def _read(path: str, does: str, handler: Handler, *query: str) -> Route:
-    return Route("GET", path, Role.VIEWER, does, handler, frozenset(query))
+def _read(
+    path: str,
+    does: str,
+    handler: Handler,
+    *query: str,
+    gives: Any,
+    fails: tuple[int, ...] = (),
+) -> Route:
+    return Route(
+        "GET", path, Role.VIEWER, does, handler, gives, fails=fails, query=frozenset(query)
+    )
 
 
 def _write(
@@ -41,35 +69,69 @@ def _write(
     does: str,
     handler: Handler,
     *query: str,
+    gives: Any = MutationView,
+    takes: Any = None,
+    fails: tuple[int, ...] = (),
     role: Role = Role.OPERATOR,
     max_body: int = SMALL,
 ) -> Route:
-    known = frozenset({"dry_run", *query})
-    return Route(method, path, role, does, handler, known, mutation=True, max_body=max_body)
+    return Route(
+        method, path, role, does, handler, gives, takes, fails,
+        frozenset({"dry_run", *query}), mutation=True, max_body=max_body,
+    )  # fmt: skip
 
+
+_NONE = operate.Nothing
 
 ROUTES: tuple[Route, ...] = (
-    _read("/v1/version", "show the version", node.version),
-    _read("/v1/node", "show the node", node.show),
-    _read("/v1/status", "show the status", workloads.status, "name"),
-    _read("/v1/plan", "show the plan", plan.show),
-    _read("/v1/events", "show events", events.show, "after", "workload", "last", "follow"),
-    _read("/v1/workloads/{name}/why", "explain {name}", workloads.why, "last"),
-    _read("/v1/workloads/{name}/history", "show the history of {name}", workloads.history),
+    _read("/v1/openapi.json", "show this document", openapi.show, gives=Raw("application/json")),
+    _read("/v1/version", "show the version", node.version, gives=VersionView),
+    _read("/v1/node", "show the node", node.show, gives=NodeView),
+    _read(
+        "/v1/status", "show the status", workloads.status, "name",
+        gives=list[WorkloadView], fails=(404,),
+    ),
+    _read("/v1/plan", "show the plan", plan.show, gives=PlanView),
+    _read(
+        "/v1/events", "show events", events.show, "after", "workload", "last", "follow",
+        gives=Stream((EventView, ErrorView)), fails=(404,),
+    ),
+    _read("/v1/workloads/{name}/why", "explain {name}", workloads.why, "last", gives=WhyView),
+    _read(
+        "/v1/workloads/{name}/history", "show the history of {name}", workloads.history,
+        gives=list[GenerationView],
+    ),
     _read(
         "/v1/workloads/{name}/logs", "show the logs of {name}", logs.show,
-        "follow", "tail", "since", "instance",
+        "follow", "tail", "since", "instance", gives=Stream((LogLine,)),
     ),
-    _read("/v1/workloads/{name}/wait", "wait for {name}", wait.wait, "for", "timeout"),
-    _write("POST", "/v1/apply", "apply", apply.apply, role=Role.ADMIN, max_body=APPLY),
-    _write("DELETE", "/v1/workloads/{name}", "delete {name}", delete.delete, role=Role.ADMIN),
-    _write("POST", "/v1/workloads/{name}/restart", "restart {name}", operate.restart),
-    _write("POST", "/v1/workloads/{name}/stop", "stop {name}", operate.stop),
-    _write("POST", "/v1/workloads/{name}/start", "start {name}", operate.start),
-    _write("POST", "/v1/workloads/{name}/scale", "scale {name}", operate.scale),
-    _write("POST", "/v1/workloads/{name}/rollback", "roll {name} back", operate.rollback),
-    _write("POST", "/v1/confirm", "confirm", operate.confirm, role=Role.ADMIN),
-    _write("POST", "/v1/shutdown", "shut down", operate.shutdown, "timeout", role=Role.ADMIN),
+    _read(
+        "/v1/workloads/{name}/wait", "wait for {name}", wait.wait, "for", "timeout",
+        gives=list[WorkloadView], fails=(408,),
+    ),
+    _write(
+        "POST", "/v1/apply", "apply", apply.apply, takes=apply.Body, fails=(422, 507),
+        role=Role.ADMIN, max_body=APPLY,
+    ),
+    _write(
+        "DELETE", "/v1/workloads/{name}", "delete {name}", delete.delete, fails=(507,),
+        role=Role.ADMIN,
+    ),
+    _write("POST", "/v1/workloads/{name}/restart", "restart {name}", operate.restart, takes=_NONE),
+    _write("POST", "/v1/workloads/{name}/stop", "stop {name}", operate.stop, takes=_NONE),
+    _write("POST", "/v1/workloads/{name}/start", "start {name}", operate.start, takes=_NONE),
+    _write(
+        "POST", "/v1/workloads/{name}/scale", "scale {name}", operate.scale, takes=operate.Scale
+    ),
+    _write(
+        "POST", "/v1/workloads/{name}/rollback", "roll {name} back", operate.rollback,
+        takes=operate.Rollback,
+    ),
+    _write("POST", "/v1/confirm", "confirm", operate.confirm, takes=_NONE, role=Role.ADMIN),
+    _write(
+        "POST", "/v1/shutdown", "shut down", operate.shutdown, "timeout", takes=_NONE,
+        role=Role.ADMIN,
+    ),
 )  # fmt: skip
 
 

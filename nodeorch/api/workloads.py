@@ -11,6 +11,7 @@ from nodeorch.model.workload import Workload
 from nodeorch.spec.names import is_name
 
 EVENTS_OF_WHY = 50
+MOST_EVENTS = 10_000
 
 
 async def status(call: Call) -> StreamResponse:
@@ -25,7 +26,7 @@ async def status(call: Call) -> StreamResponse:
 
 async def why(call: Call) -> StreamResponse:
     """A workload that is gone is explained too, as long as the journal knows it."""
-    last = call.whole("last", 10_000) or EVENTS_OF_WHY
+    last = min(call.whole("last") or EVENTS_OF_WHY, MOST_EVENTS)
     entries = await call.supervisor.store.entries(workload=call.name, last=last)
     views = call.supervisor.status(call.name)
     if not views and not entries:

@@ -62,6 +62,11 @@ class WorkloadView(Struct, frozen=True):
     stopped_by_operator: bool = False
 
 
+class VersionView(Struct, frozen=True):
+    version: str
+    api: str
+
+
 class NodeView(Struct, frozen=True):
     name: str
     version: str
