@@ -116,6 +116,9 @@ class Usage(Struct, frozen=True):
     cpu_seconds: float | None
     oom_kills: int | None
     at: float
+    stalled: Mapping[str, float] = {}
+    """ "cpu", "memory", "io" → seconds, ever, in which some task waited for it (PSI). Empty where
+    the kernel does not tell: cgroup v1, or PSI switched off."""
 
 
 class Cgroups(Protocol):

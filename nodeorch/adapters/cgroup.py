@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from nodeorch.model.view import HostStats, Pressure
 from nodeorch.model.world import Limits
 from nodeorch.ports import Usage
 
@@ -48,6 +49,9 @@ ULIMITS = {
 }
 """Names in /proc/PID/limits, as proc(5) has them → as setrlimit(2) and specs do."""
 NAME_WIDTH = 26
+PRESSURES = ("cpu", "memory", "io")
+"""Files of PSI, Documentation/accounting/psi.rst: NAME.pressure of a v2 cgroup, and
+/proc/pressure/NAME of the host."""
 USUAL = ("libpod_parent/libpod-{}", "machine.slice/libpod-{}.scope")
 """Where Podman puts a container, by its cgroup manager: cgroupfs, systemd (podman-run(1))."""
 
@@ -84,6 +88,21 @@ def _field(text: str | None, name: str) -> int | None:
         key, _, value = line.partition(" ")
         if key == name:
             return _number(value)
+    return None
+
+
+def _kib(text: str, name: str) -> int | None:
+    """Bytes, of a line "name     123 kB"."""
+    value = next((line.split()[1] for line in text.splitlines() if line.startswith(name + " ")), "")
+    return int(value) * 1024 if value.isdigit() else None
+
+
+def _psi(text: str | None, field: str) -> float | None:
+    """Of the line "some avg10=0.12 avg60=0.05 avg300=0.01 total=123456" (percent; microseconds)."""
+    for line in (text or "").splitlines():
+        if line.startswith("some "):
+            value = dict(pair.split("=", 1) for pair in line.split() if "=" in pair).get(field, "")
+            return float(value) if value.replace(".", "", 1).isdigit() else None
     return None
 
 
@@ -148,7 +167,19 @@ class CgroupReader:
             memory = _working_set(where, "memory.usage_in_bytes", "total_inactive_file")
             cpu = _number(_read(f"{place.get('cpuacct', '')}/cpuacct.usage"))
             seconds = None if cpu is None else cpu / 1e9
-        return Usage(memory=memory, cpu_seconds=seconds, oom_kills=self._oom(place), at=self._now())
+        kills, stalled = self._oom(place), self._stalled(place)
+        return Usage(memory, seconds, kills, at=self._now(), stalled=stalled)
+
+    def host(self) -> HostStats:
+        """The whole machine, for display."""
+        meminfo = (_read(f"{self._proc}/meminfo") or "").replace(":", "")
+        waits = {n: _psi(_read(f"{self._proc}/pressure/{n}"), "avg10") for n in PRESSURES}
+        return HostStats(
+            cpus=os.cpu_count() or 1,
+            memory_total=_kib(meminfo, "MemTotal"),
+            memory_available=_kib(meminfo, "MemAvailable"),
+            pressure=Pressure(**waits),
+        )
 
     def oom_kills(self, container_id: str) -> int | None:
         """None: its cgroup is gone, or is where we never saw it and Podman does not put it."""
@@ -170,6 +201,12 @@ class CgroupReader:
         if self.v2:
             return _field(_read(f"{place['']}/memory.events"), "oom_kill")
         return _field(_read(f"{place.get('memory', '')}/memory.oom_control"), "oom_kill")
+
+    def _stalled(self, place: Place) -> dict[str, float]:
+        if not self.v2:
+            return {}
+        totals = {n: _psi(_read(f"{place['']}/{n}.pressure"), "total") for n in PRESSURES}
+        return {name: total / 1e6 for name, total in totals.items() if total is not None}
 
     def _place(self, pid: int, container_id: str) -> Place | None:
         text = _read(f"{self._proc}/{pid}/cgroup")

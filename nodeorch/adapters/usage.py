@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from nodeorch.model.facts import LimitsSeen, OomSeen
+from nodeorch.model.view import Pressure
 from nodeorch.model.world import Limits
 from nodeorch.ports import Cgroups, Clock, Inbox, Usage
 
@@ -18,6 +19,10 @@ SLICE = 0.5
 BUDGET = 0.005
 """Seconds of a slice; what does not fit waits for the next one."""
 USAGE_EVERY = 10.0
+WATCHED_EVERY = 2.0
+"""Instead, while somebody looks at the figures live."""
+WATCHED = 10.0
+"""Seconds for which one look counts."""
 OOM_EVERY = 2.0
 LIMITS_EVERY = 30.0
 LIMITS_AGAIN = 10
@@ -31,10 +36,16 @@ class Sample(Struct, frozen=True):
     memory: int | None
     """Bytes."""
     cpu_percent: float | None
-    """Of one CPU, over the last 10 s."""
+    """Of one CPU, since the sample before."""
     memory_limit: int | None
     at: float
     """Boot time, seconds."""
+    pressure: Pressure = Pressure()
+    """Since the sample before."""
+
+
+Record = Callable[[str, Sample], None]
+"""Told of each sample, with its instance."""
 
 
 class _Run:
@@ -66,7 +77,7 @@ class _Round:
     """Comes to each run once a period, a few at a time."""
 
     def __init__(self, period: float, visit: Callable[[_Run], None]) -> None:
-        self._share = SLICE / period
+        self.period = period
         self._visit = visit
         self._queue: deque[_Run] = deque()
         self._fresh: deque[_Run] = deque()
@@ -80,7 +91,7 @@ class _Round:
         self._fresh.extend(new)
 
     def slice(self, has_time: Callable[[], bool]) -> None:
-        self._owed = min(self._owed + len(self._queue) * self._share, len(self._queue))
+        self._owed = min(self._owed + len(self._queue) * SLICE / self.period, len(self._queue))
         while has_time():
             if self._fresh:
                 run = self._fresh.popleft()
@@ -101,17 +112,22 @@ class UsageSampler:
     inside the running loop only.
     """
 
-    def __init__(self, cgroups: Cgroups, clock: Clock, inbox: Inbox) -> None:
+    def __init__(
+        self, cgroups: Cgroups, clock: Clock, inbox: Inbox, record: Record | None = None
+    ) -> None:
         self._cgroups = cgroups
         self._clock = clock
         self._inbox = inbox
+        self._record = record
+        self._watched_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._runs: dict[str, _Run] = {}
+        self._usage_round = _Round(USAGE_EVERY, self._read_usage)
         self._rounds = (
             # Limits first: the reader learns from the pid where a container's cgroup is.
             _Round(LIMITS_EVERY, self._read_limits),
             _Round(OOM_EVERY, self._read_oom),
-            _Round(USAGE_EVERY, self._read_usage),
+            self._usage_round,
         )
         self._timer = self._loop.call_at(self._next_slice(), self._slice)
 
@@ -134,6 +150,10 @@ class UsageSampler:
     def samples(self) -> Mapping[str, Sample]:
         return {name: run.sample for name, run in self._runs.items() if run.sample}
 
+    def watched(self) -> None:
+        """Somebody looks at the figures: they shall be fresher for a while."""
+        self._watched_until = self._clock.now() + WATCHED
+
     def close(self) -> None:
         self._timer.cancel()
 
@@ -142,7 +162,9 @@ class UsageSampler:
 
     def _slice(self) -> None:
         self._timer = self._loop.call_at(self._next_slice(), self._slice)
-        end = self._clock.now() + BUDGET
+        now = self._clock.now()
+        end = now + BUDGET
+        self._usage_round.period = WATCHED_EVERY if now < self._watched_until else USAGE_EVERY
         for round in self._rounds:
             round.slice(lambda: self._clock.now() < end)
 
@@ -157,8 +179,12 @@ class UsageSampler:
         if usage is None:
             return
         limit = run.limits.memory if run.limits else None
-        run.sample = Sample(usage.memory, _percent(run, usage), limit, usage.at)
+        run.sample = Sample(
+            usage.memory, _percent(run, usage), limit, usage.at, _pressure(run, usage)
+        )
         run.usage = usage
+        if self._record is not None:
+            self._record(run.instance, run.sample)
 
     def _read_limits(self, run: _Run) -> None:
         limits = self._cgroups.limits(run.pid, run.container_id)
@@ -179,3 +205,16 @@ def _percent(run: _Run, usage: Usage) -> float | None:
     if passed <= 0:
         return sample.cpu_percent if sample else None
     return max(0.0, (usage.cpu_seconds - before.cpu_seconds) / passed * 100)
+
+
+def _pressure(run: _Run, usage: Usage) -> Pressure:
+    """Of the kernel's totals, not of its averages: those look back over another time than ours."""
+    before, sample = run.usage, run.sample
+    if before is None or sample is None:
+        return Pressure()
+    passed = usage.at - before.at
+    if passed <= 0:
+        return sample.pressure
+    both = before.stalled.keys() & usage.stalled.keys()
+    waited = {name: usage.stalled[name] - before.stalled[name] for name in both}
+    return Pressure(**{name: min(max(w / passed, 0.0), 1.0) * 100 for name, w in waited.items()})

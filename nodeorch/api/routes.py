@@ -7,7 +7,19 @@ from typing import Any, NamedTuple
 
 from aiohttp.web import StreamResponse
 
-from nodeorch.api import apply, delete, events, logs, node, openapi, operate, plan, wait, workloads
+from nodeorch.api import (
+    apply,
+    delete,
+    events,
+    logs,
+    node,
+    openapi,
+    operate,
+    plan,
+    stats,
+    wait,
+    workloads,
+)
 from nodeorch.api.auth import Role
 from nodeorch.api.call import Call
 from nodeorch.api.shape import Raw, Stream
@@ -15,9 +27,11 @@ from nodeorch.model.view import (
     ErrorView,
     EventView,
     GenerationView,
+    HistoryView,
     MutationView,
     NodeView,
     PlanView,
+    StatsView,
     VersionView,
     WhyView,
     WorkloadView,
@@ -91,6 +105,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/status", "show the status", workloads.status, "name",
         gives=list[WorkloadView], fails=(404,),
     ),
+    _read("/v1/stats", "show what is used", stats.live, gives=StatsView),
     _read("/v1/plan", "show the plan", plan.show, gives=PlanView),
     _read(
         "/v1/events", "show events", events.show, "after", "workload", "last", "follow",
@@ -104,6 +119,9 @@ ROUTES: tuple[Route, ...] = (
     _read(
         "/v1/workloads/{name}/logs", "show the logs of {name}", logs.show,
         "follow", "tail", "since", "instance", gives=Stream((LogLine,)),
+    ),
+    _read(
+        "/v1/workloads/{name}/stats", "show what {name} used", stats.history, gives=HistoryView
     ),
     _read(
         "/v1/workloads/{name}/wait", "wait for {name}", wait.wait, "for", "timeout",

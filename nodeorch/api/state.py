@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nodeorch.model.actions import Plan
 from nodeorch.model.facts import Command, Fact
-from nodeorch.model.view import FieldChange, WorkloadView
+from nodeorch.model.view import FieldChange, HistoryView, StatsView, WorkloadView
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import World
 from nodeorch.ports import Clock, Engine, Entry, Store
@@ -72,6 +72,12 @@ class Supervisor(Protocol):
 
     def status_json(self) -> bytes:
         """``status()`` encoded, kept between changes of the world."""
+
+    def stats(self) -> StatsView:
+        """What all instances use now. Asking makes the next samples come sooner."""
+
+    def history(self, name: str) -> HistoryView:
+        """The last hour of a workload's instances, also of those that are gone."""
 
     def why_now(self, name: str) -> list[str]:
         """What is decided now, and what is decided not to be done, as sentences."""

@@ -45,8 +45,48 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+class Since(click.ParamType):  # type: ignore[type-arg]
+    """RFC 3339 as it is typed, or so long ago; a string in RFC 3339."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from datetime import UTC, datetime, timedelta
+
+        text = str(value)
+        if _PART.match(text):
+            ago = timedelta(seconds=DURATION.convert(text, param, ctx))
+            try:
+                return (datetime.now(UTC) - ago).isoformat()
+            except OverflowError:
+                self.fail(f"{text!a} ago was before all time")
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f'{text!a} is not a time: write "10m" or "2024-05-01T10:00:00Z"')
+        if when.tzinfo is None:
+            self.fail(f'{text!a} names no time zone: write "2024-05-01T10:00:00Z", or "+02:00"')
+        return when.isoformat()
+
+
+class Pattern(click.ParamType):  # type: ignore[type-arg]
+    name = "pattern"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> re.Pattern[str]:
+        if isinstance(value, re.Pattern):
+            return value
+        try:
+            return re.compile(str(value))
+        except (re.error, RecursionError, OverflowError) as error:
+            self.fail(f"{value!a} is not a pattern of Python's re: {error}")
+
+
 NAME = Name()
 DURATION = Duration()
+SINCE = Since()
+PATTERN = Pattern()
 
 
 def dry_run(function: _F) -> _F:

@@ -14,8 +14,8 @@ from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
     "apply", "check", "confirm", "delete", "events", "history", "init", "logs", "plan",
-    "restart", "rollback", "scale", "schema", "shutdown", "start", "status", "stop",
-    "version", "wait", "why",
+    "restart", "rollback", "scale", "schema", "shutdown", "start", "stats", "status", "stop",
+    "top", "version", "wait", "why",
 )  # fmt: skip
 
 

@@ -62,6 +62,26 @@ def paint(text: str, colour: str | None) -> str:
     return click.style(text, fg=colour)
 
 
+INSTANCE_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+
+class Prefixes:
+    """Who wrote a line, in a colour each as far as there are colours."""
+
+    def __init__(self, instances: Iterable[str]) -> None:
+        self._colours: dict[str, str] = {}
+        self._width = 0
+        for name in instances:
+            self.of(name)
+
+    def of(self, instance: str) -> str:
+        name = clean(instance)
+        count = len(self._colours)
+        colour = self._colours.setdefault(name, INSTANCE_COLOURS[count % len(INSTANCE_COLOURS)])
+        self._width = max(self._width, len(name))
+        return paint(f"{name:<{self._width}} | ", colour)
+
+
 def state(text: str, width: int = 0) -> str:
     text = clean(text)
     return paint(text.ljust(width), COLOURS.get(text, "yellow"))

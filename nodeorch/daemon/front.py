@@ -10,12 +10,13 @@ import msgspec
 from msgspec.structs import replace
 
 from nodeorch.daemon.specfiles import SpecFiles
+from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.decide.status import Sample, Surroundings, workload_view
 from nodeorch.decide.template import diff
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.facts import Fact
-from nodeorch.model.view import WorkloadView
+from nodeorch.model.view import HistoryView, StatsView, WorkloadView
 from nodeorch.model.world import World
 from nodeorch.ports import Clock, Engine, Entry, Prober, Store
 from nodeorch.spec.settings import Settings
@@ -33,6 +34,7 @@ class Front:
         engine: Engine,
         prober: Prober,
         samples: Callable[[], Mapping[str, Sample]],
+        stats: Stats,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -45,6 +47,7 @@ class Front:
         self._files = files
         self._prober = prober
         self._samples = samples
+        self._stats = stats
         self._reading = asyncio.Lock()
         self._encoded: tuple[World, float, bytes] | None = None
 
@@ -99,6 +102,12 @@ class Front:
         encoded = msgspec.json.encode(self.status())
         self._encoded = (self.world, now, encoded)
         return encoded
+
+    def stats(self) -> StatsView:
+        return self._stats.live(self.world, self._around())
+
+    def history(self, name: str) -> HistoryView:
+        return self._stats.hour(self.world, name, self._around())
 
     def why_now(self, name: str) -> list[str]:
         """What is under way and what is decided not to be done, as sentences."""

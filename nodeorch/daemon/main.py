@@ -33,8 +33,10 @@ from nodeorch.api.server import serve
 from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
 from nodeorch.daemon.front import Front
+from nodeorch.daemon.history import History
 from nodeorch.daemon.settings import EXIT_CONFIG, BadSettings, read_settings
 from nodeorch.daemon.specfiles import SpecFiles
+from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.edit import say
@@ -100,7 +102,8 @@ class _Daemon:
         cgroups = CgroupReader()
         engine = PodmanEngine(settings.podman.socket)
         prober = ProbeRunner(self._put, engine.exec)
-        usages = UsageSampler(cgroups, self.clock, self._put)
+        history = History()
+        usages = UsageSampler(cgroups, self.clock, self._put, history.add)
         deaths = PidfdDeaths(self._put, cgroups.oom_kills, cgroups.belongs)
         self.supervisor = Supervisor(
             _first_world(settings), store, self.clock, Watches(deaths, prober, usages)
@@ -111,7 +114,8 @@ class _Daemon:
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
         places = (settings.volumes.allowed, settings.guarded)
         executor = Executor(engine, cgroups, deaths, Seal(state), self.clock, self._put, *places)
-        front = Front(self.supervisor, settings, files, engine, prober, usages.samples)
+        stats = Stats(usages.watched, cgroups.host, history)
+        front = Front(self.supervisor, settings, files, engine, prober, usages.samples, stats)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
         loop_task = asyncio.create_task(self.supervisor.run(executor))

@@ -15,7 +15,7 @@ from msgspec import Struct
 from nodeorch.decide.ready import is_ready, own_workload, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
 from nodeorch.model.actions import Hold
-from nodeorch.model.view import InstanceView, ProbeView, WorkloadView
+from nodeorch.model.view import InstanceView, Pressure, ProbeView, WorkloadView
 from nodeorch.model.world import Code, Instance, State, WorkloadState, World
 from nodeorch.ports import ProbeResult
 
@@ -28,6 +28,9 @@ class Sample(Protocol):
 
     @property
     def cpu_percent(self) -> float | None: ...
+
+    @property
+    def pressure(self) -> Pressure: ...
 
 
 class Surroundings(Struct, frozen=True):

@@ -81,6 +81,83 @@ class NodeView(Struct, frozen=True):
     warnings: list[str] = []
 
 
+class Pressure(Struct, frozen=True):
+    """Percent of the time in which some task waited for it (PSI); None: the kernel does not
+    tell."""
+
+    cpu: float | None = None
+    memory: float | None = None
+    io: float | None = None
+
+
+class HostStats(Struct, frozen=True):
+    cpus: int
+    memory_total: int | None
+    """Bytes."""
+    memory_available: int | None
+    """What could be had without swapping, bytes: MemAvailable of /proc/meminfo."""
+    pressure: Pressure
+    """Over the last 10 s."""
+
+
+class InstanceStats(Struct, frozen=True):
+    name: str
+    workload: str
+    state: str
+    """As in InstanceView."""
+    ready: bool
+    reason: str
+    restarts: int
+    oom_kills: int
+    cpu_percent: float | None
+    """Of one CPU, since the sample before: 2 s while somebody looks, else 10 s."""
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    pressure: Pressure
+    """Since the sample before."""
+    probe: str = ""
+    """ "readiness", else "liveness", else "startup"; empty: it has none, or none has run."""
+    probe_passed: bool | None = None
+    probe_latency_ms: float | None = None
+
+
+class StatsView(Struct, frozen=True):
+    """Everything that `nodeorch top` shows, in one answer."""
+
+    at: str
+    node: str
+    host: HostStats
+    instances: list[InstanceStats]
+
+
+class PointView(Struct, frozen=True):
+    at: str
+    """When it began; it lasts for the step of its history."""
+    cpu_percent: float | None
+    """The mean. All fields are None where it did not run, or nobody looked."""
+    memory_bytes: int | None
+    """The highest that was seen, to seven digits."""
+    pressure: Pressure
+    """The mean."""
+
+
+class InstanceHistory(Struct, frozen=True):
+    name: str
+    state: str
+    """ "gone": the instance is no more, its hour is not over yet."""
+    memory_limit_bytes: int | None
+    points: list[PointView]
+    """Oldest first, without a hole in time."""
+
+
+class HistoryView(Struct, frozen=True):
+    """The last hour of a workload's instances."""
+
+    workload: str
+    step_seconds: float
+    instances: list[InstanceHistory]
+
+
 class FieldChange(Struct, frozen=True):
     field: str
     before: str

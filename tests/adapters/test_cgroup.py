@@ -9,6 +9,7 @@ import pytest
 
 from nodeorch.adapters.cgroup import CgroupReader, weight_of_blkio, weight_of_shares
 from nodeorch.adapters.podman.limits import blkio_weight, shares
+from nodeorch.model.view import Pressure
 from nodeorch.model.world import Limits
 from tests.lab import Lab, wait_for
 from tests.lab.lab import IMAGE
@@ -121,6 +122,54 @@ def test_v2_limits(v2: Tree) -> None:
         io=IO,
         ulimits=ULIMITS,
     )
+
+
+PSI = {
+    "cpu.pressure": "some avg10=1.50 avg60=0.90 avg300=0.22 total=2500000",
+    "memory.pressure": """\
+some avg10=0.00 avg60=0.00 avg300=0.00 total=170678
+full avg10=0.00 avg60=0.00 avg300=0.00 total=99999999""",
+    "io.pressure": """\
+some avg10=12.34 avg60=1.25 avg300=0.81 total=1000001
+full avg10=1.19 avg60=0.43 avg300=0.44 total=71262917""",
+}
+"""As kernel 6.1 writes them."""
+
+
+def test_v2_pressure_is_of_some_tasks_in_seconds(v2: Tree) -> None:
+    v2.write(PSI)
+    usage = v2.reader().usage(7, CID)
+    assert usage is not None
+    assert usage.stalled == {"cpu": 2.5, "memory": 0.170678, "io": 1.000001}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "some", "some total", "some total=x", "some total=", "full 1"]
+)
+def test_pressure_that_the_kernel_does_not_tell(v2: Tree, text: str) -> None:
+    v2.write({"cpu.pressure": text})
+    usage = v2.reader().usage(7, CID)
+    assert usage is not None and usage.stalled == {}
+
+
+def test_v1_has_no_pressure(v1: Tree) -> None:
+    usage = v1.reader().usage(7, CID)
+    assert usage is not None and usage.stalled == {}
+
+
+def test_the_host(v1: Tree) -> None:
+    assert v1.reader().host().pressure == Pressure()
+    assert v1.reader().host().memory_total is None
+    (v1.proc / "pressure").mkdir()
+    for name, text in PSI.items():
+        (v1.proc / "pressure" / name.partition(".")[0]).write_text(text + "\n")
+    (v1.proc / "meminfo").write_text(
+        "MemTotal:        4025128 kB\nMemFree:          118324 kB\nMemAvailable:    2718024 kB\n"
+    )
+    host = v1.reader().host()
+    assert host.pressure == Pressure(cpu=1.5, memory=0.0, io=12.34)
+    assert (host.memory_total, host.memory_available) == (4025128 << 10, 2718024 << 10)
+    assert host.cpus >= 1
 
 
 def test_v2_without_limits(v2: Tree) -> None:

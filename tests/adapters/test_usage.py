@@ -13,8 +13,9 @@ import pytest
 from nodeorch.adapters import usage
 from nodeorch.adapters.cgroup import CgroupReader
 from nodeorch.adapters.clock import SystemClock
-from nodeorch.adapters.usage import UsageSampler
+from nodeorch.adapters.usage import Sample, UsageSampler
 from nodeorch.model.facts import Fact, LimitsSeen, OomSeen
+from nodeorch.model.view import Pressure
 from nodeorch.model.world import Limits
 from nodeorch.ports import Usage
 from tests.lab.wait import async_wait_for
@@ -29,6 +30,7 @@ class FakeCgroups:
         self.memory: dict[str, int] = {}
         self.cpu = 0.0
         self.at = 100.0
+        self.stalled: dict[str, float] = {}
         self.gone: set[str] = set()
         self.known: set[str] = set()
         """Like the real one, it learns from a pid where a container's cgroup is."""
@@ -44,7 +46,7 @@ class FakeCgroups:
         self.reads["usage", container_id] += 1
         if container_id in self.gone:
             return None
-        return Usage(1000, self.cpu, 0, self.at)
+        return Usage(1000, self.cpu, 0, self.at, dict(self.stalled))
 
     def oom_kills(self, container_id: str) -> int | None:
         self.reads["oom", container_id] += 1
@@ -71,7 +73,10 @@ class Bench:
     def __init__(self) -> None:
         self.cgroups, self.clock = FakeCgroups(), FakeClock()
         self.facts: list[Fact] = []
-        self.sampler = UsageSampler(self.cgroups, self.clock, self.facts.append)
+        self.told: list[tuple[str, Sample]] = []
+        self.sampler = UsageSampler(
+            self.cgroups, self.clock, self.facts.append, lambda *told: self.told.append(told)
+        )
         self.sampler.close()
 
     def slices(self, number: int) -> list[Fact]:
@@ -131,6 +136,47 @@ async def test_cpu_percent_is_of_the_time_between_two_samples(bench: Bench) -> N
     bench.cgroups.cpu, bench.cgroups.at = 5.0, 110.0
     bench.period(10)
     assert bench.sampler.samples()["web"].cpu_percent == 50.0
+
+
+async def test_pressure_is_of_the_time_between_two_samples(bench: Bench) -> None:
+    bench.cgroups.stalled = {"cpu": 3.0, "memory": 7.0}
+    bench.sampler.sync({"web": ("a", 10)})
+    bench.slices(1)
+    assert bench.sampler.samples()["web"].pressure == Pressure()
+    bench.cgroups.stalled = {"cpu": 5.5, "memory": 7.0, "io": 1.0}
+    bench.cgroups.at = 110.0
+    bench.period(10)
+    assert bench.sampler.samples()["web"].pressure == Pressure(cpu=25.0, memory=0.0)
+    bench.period(10)  # no time has passed: what was known stays
+    assert bench.sampler.samples()["web"].pressure == Pressure(cpu=25.0, memory=0.0)
+    # Another run counts from nothing.
+    bench.cgroups.stalled, bench.cgroups.at = {"cpu": 0.1}, 120.0
+    bench.sampler.sync({"web": ("a", 77)})
+    bench.slices(1)
+    assert bench.sampler.samples()["web"].pressure == Pressure()
+
+
+async def test_each_sample_is_recorded(bench: Bench) -> None:
+    bench.sampler.sync({"web": ("a", 10), "db": ("b", 11)})
+    bench.period(20)
+    reads = bench.cgroups.reads
+    told = Counter(name for name, _ in bench.told)
+    assert told == {"web": reads["usage", "a"], "db": reads["usage", "b"]}
+    assert min(told.values()) >= 2
+    assert bench.told[-1][1] in bench.sampler.samples().values()
+
+
+async def test_while_somebody_looks_samples_come_sooner(bench: Bench) -> None:
+    bench.sampler.sync({"web": ("a", 10)})
+    bench.slices(1)
+    bench.sampler.watched()
+    bench.cgroups.reads.clear()
+    bench.period(10)
+    assert bench.cgroups.reads["usage", "a"] == 5
+    bench.clock.time += usage.WATCHED  # nobody looked again
+    bench.cgroups.reads.clear()
+    bench.period(20)
+    assert bench.cgroups.reads["usage", "a"] == 2
 
 
 async def test_oom_kills_are_told_when_the_count_changes(bench: Bench) -> None:

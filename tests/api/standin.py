@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from nodeorch.daemon.history import History
+from nodeorch.daemon.stats import Stats
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.commands import refusal
 from nodeorch.decide.plan import plan
@@ -21,7 +23,14 @@ from nodeorch.decide.template import diff
 from nodeorch.model import actions
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.facts import Command, Done, Fact, SpecsSeen
-from nodeorch.model.view import FieldChange, WorkloadView
+from nodeorch.model.view import (
+    FieldChange,
+    HistoryView,
+    HostStats,
+    Pressure,
+    StatsView,
+    WorkloadView,
+)
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import (
     Code,
@@ -48,6 +57,11 @@ QUEUE = 16
 class Sample(Struct, frozen=True):
     memory: int | None = None
     cpu_percent: float | None = None
+    pressure: Pressure = Pressure()
+    at: float = 0.0
+
+
+HOST = HostStats(2, 4 << 30, 1 << 30, Pressure(cpu=52.8, memory=0.0, io=3.21))
 
 
 class StandInClock:
@@ -127,6 +141,9 @@ class StandIn:
         self.plan = Plan()
         self.samples: dict[str, Sample] = {}
         self.probes: dict[Any, Any] = {}
+        self.looks = 0
+        self.past = History()
+        self._stats = Stats(self._looked, lambda: HOST, self.past)
         self.reject: dict[str, str] = {}
         self.stall: asyncio.Event | None = None
         engine = Engine(answering=True, words="answering", listed_at=1.0, list_due=FOREVER)
@@ -194,14 +211,26 @@ class StandIn:
                 return True
         return False
 
-    def status(self, name: str | None = None) -> list[WorkloadView]:
-        around = Surroundings(
+    def stats(self) -> StatsView:
+        return self._stats.live(self.world, self._around())
+
+    def history(self, name: str) -> HistoryView:
+        return self._stats.hour(self.world, name, self._around())
+
+    def _looked(self) -> None:
+        self.looks += 1
+
+    def _around(self) -> Surroundings:
+        return Surroundings(
             now=self.clock.now(),
             wall=self.clock.wall(),
             samples=self.samples,
             probes=self.probes,
             holds={h.instance or h.workload: h for h in self.plan.holds},
         )
+
+    def status(self, name: str | None = None) -> list[WorkloadView]:
+        around = self._around()
         return [
             workload_view(self.world, state, around)
             for key, state in sorted(self.world.workloads.items())
