@@ -18,7 +18,9 @@ async def show(call: Call) -> StreamResponse:
     world = call.supervisor.world
     brake = world.brake
     engine = world.engine
-    trouble = world.store_trouble
+    warnings = [world.pressure.words, world.pressure.missing]
+    if world.store_trouble:
+        warnings.insert(0, f"what runs is kept up, no more: {world.store_trouble}")
     return answer(
         NodeView(
             name=world.node.name,
@@ -30,6 +32,6 @@ async def show(call: Call) -> StreamResponse:
             rejected=world.rejected,
             brake=list(brake.names) if brake else [],
             brake_words=brake.words if brake else "",
-            warnings=[f"what runs is kept up, no more: {trouble}"] if trouble else [],
+            warnings=[words for words in warnings if words],
         )
     )

@@ -24,6 +24,7 @@ from nodeorch.adapters.clock import SystemClock
 from nodeorch.adapters.deaths import PidfdDeaths
 from nodeorch.adapters.inotify import DirectoryWatch
 from nodeorch.adapters.podman import PodmanEngine
+from nodeorch.adapters.pressure import PressureWatch
 from nodeorch.adapters.probes import ProbeRunner
 from nodeorch.adapters.seal import Seal
 from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore
@@ -41,7 +42,7 @@ from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.edit import say
 from nodeorch.model.facts import Fact
-from nodeorch.model.world import Code, Node, World
+from nodeorch.model.world import Code, Node, PressureRules, World
 from nodeorch.ports import StoreError
 from nodeorch.spec.settings import Settings
 
@@ -118,6 +119,8 @@ class _Daemon:
         front = Front(self.supervisor, settings, files, engine, prober, usages.samples, stats)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
+        rules = self.supervisor.world.node.pressure
+        pressure = PressureWatch(self._put) if rules.memory or rules.io else None
         loop_task = asyncio.create_task(self.supervisor.run(executor))
         await _quietly(front.reload())
         link_task = asyncio.create_task(link.run())
@@ -137,6 +140,8 @@ class _Daemon:
         await asyncio.gather(loop_task, link_task, ready_task, return_exceptions=True)
         await prober.close()
         usages.close()
+        if pressure is not None:
+            pressure.close()
         deaths.close()
         await engine.close()
         await store.close()
@@ -189,6 +194,12 @@ def _first_world(settings: Settings) -> World:
         name=settings.node.name or "localhost",
         boot_id=boot_id,
         memory=int(free * settings.node.overcommit),
+        pressure=PressureRules(
+            memory=settings.pressure.memory,
+            io=settings.pressure.io,
+            below=settings.pressure.below,
+            rest=settings.pressure.rest,
+        ),
     )
     words = f"nodeorchd {__version__} started, pid {os.getpid()}"
     return say(World(node=node), Code.DAEMON_STARTED, words)

@@ -23,6 +23,7 @@ from nodeorch.decide.observe import (
     oom_seen,
     probe_seen,
 )
+from nodeorch.decide.pressure import pressure_seen
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline
 from nodeorch.decide.results import begin, done, engine_seen, failed
 from nodeorch.decide.specs import specs_seen
@@ -182,6 +183,7 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.LimitsSeen: limits_seen,
     facts.ProbeSeen: probe_seen,
     facts.EngineSeen: engine_seen,
+    facts.PressureSeen: pressure_seen,
     facts.StoreSeen: _store_seen,
     facts.Command: commanded,
     facts.Done: done,

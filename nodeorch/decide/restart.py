@@ -31,6 +31,7 @@ NOT_ITS_FAULT = frozenset(
         Code.SURPLUS,
         Code.DELETED,
         Code.SHUTDOWN,
+        Code.EVICTED,
         Code.HOST_REBOOTED,
     }
 )

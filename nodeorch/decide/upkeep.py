@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from nodeorch.decide.limits import drift
+from nodeorch.decide.pressure import held_back
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, forbids_restart
 from nodeorch.decide.room import own_request
@@ -155,6 +156,9 @@ def start_blocked(turn: Turn, state: WorkloadState, instance: Instance) -> Hold 
     waits = None if own.started_once else waits_for(turn.world, state.workload)
     if waits is not None:
         return _hold(instance, waits)
+    held = held_back(turn.world, state, turn.now)
+    if held is not None:
+        return _hold(instance, *held)
     if own.next_try is not None and own.next_try > turn.now:
         return _hold(instance, _backoff(instance), own.next_try)
     return None

@@ -92,6 +92,14 @@ class ProbeSeen(_Fact, frozen=True):
     words: str = ""
 
 
+class PressureSeen(_Fact, frozen=True):
+    """Percent of the last ten seconds in which no task of the host could go on (PSI, "full")."""
+
+    memory: float | None
+    """None: the kernel does not tell."""
+    io: float | None
+
+
 class EngineSeen(_Fact, frozen=True):
     answering: bool
     words: str = ""
@@ -147,6 +155,7 @@ Fact = (
     | OomSeen
     | LimitsSeen
     | ProbeSeen
+    | PressureSeen
     | EngineSeen
     | StoreSeen
     | Command

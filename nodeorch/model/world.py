@@ -43,6 +43,7 @@ class Code(StrEnum):
     NO_ROOM = "NoRoom"
     DELETED = "Deleted"
     SHUTDOWN = "Shutdown"
+    EVICTED = "Evicted"
     UPDATE = "Update"
     UPDATED = "Updated"
     UPDATE_FAILED = "UpdateFailed"
@@ -69,6 +70,7 @@ class Code(StrEnum):
     ENGINE_DOWN = "EngineDown"
     ENGINE_UP = "EngineUp"
     STATE_REBUILT = "StateRebuilt"
+    PRESSURE = "Pressure"
     STORE_FAILED = "StoreFailed"
     STORE_WORKS = "StoreWorks"
     DAEMON_STARTED = "DaemonStarted"
@@ -302,11 +304,34 @@ class WorkloadState(_Frozen, frozen=True):
         return min(scale, 1) if any(p.host for p in self.workload.ports) else scale
 
 
+class PressureRules(_Frozen, frozen=True):
+    """When the node evicts. Thresholds are percent of PSI's "full avg10"; 0: never."""
+
+    memory: float = 0.0
+    io: float = 0.0
+    below: int = 0
+    """Only workloads with a lower priority are evicted."""
+    rest: float = 60.0
+    """Seconds of calm until they start again."""
+
+
+class Pressure(_Frozen, frozen=True):
+    """How much the node stalls."""
+
+    words: str = ""
+    """What is over its threshold; empty: nothing."""
+    last_over: float | None = None
+    evicted_at: float | None = None
+    missing: str = ""
+    """Why it cannot be told, where a rule asks for it."""
+
+
 class Node(_Frozen, frozen=True):
     name: str = "localhost"
     boot_id: str = ""
     memory: int = 1 << 62
     """Bytes that workloads may request in sum: total less the reserve, times overcommit."""
+    pressure: PressureRules = PressureRules()
 
 
 class Engine(_Frozen, frozen=True):
@@ -347,6 +372,7 @@ class World(_Frozen, frozen=True):
     shutdown: bool = False
     rebuilding: bool = False
     """The database was lost: sealed containers are taken back at the next listing."""
+    pressure: Pressure = Pressure()
     store_trouble: str = ""
     """Why nothing can be written down at present; then nothing is created or removed."""
     serial: int = 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from nodeorch.model.workload import MIB, AbsolutePath, Bytes, Name
+from nodeorch.model.workload import MIB, AbsolutePath, Bytes, Name, Seconds
 from nodeorch.spec.faults import Faults
 from nodeorch.spec.load import Unparsed, parse
 from nodeorch.spec.mounts import ALLOWED_SOURCES
@@ -77,6 +77,24 @@ class JournalSettings(_Table, frozen=True):
     keep: Annotated[int, Meta(ge=100, le=10_000_000, description="events remembered")] = 10_000
 
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class PressureSettings(_Table, frozen=True):
+    """When the host itself stalls: PSI, the share of time in which no task could go on."""
+
+    memory: Annotated[
+        Percent, Meta(description='percent of "full avg10" from which on it evicts; 0: never')
+    ] = 0.0
+    io: Annotated[Percent, Meta(description="the same for input and output")] = 0.0
+    below: Annotated[
+        int, Meta(ge=-1000, le=1000, description="only workloads with a priority below are evicted")
+    ] = 0
+    rest: Annotated[
+        Seconds, Meta(description="of calm, until what was evicted starts again")
+    ] = 60.0
+
+
 class Settings(_Table, frozen=True):
     node: NodeSettings = NodeSettings()
     paths: PathSettings = PathSettings()
@@ -85,6 +103,7 @@ class Settings(_Table, frozen=True):
     volumes: VolumeSettings = VolumeSettings()
     api: ApiSettings = ApiSettings()
     journal: JournalSettings = JournalSettings()
+    pressure: PressureSettings = PressureSettings()
 
     @property
     def guarded(self) -> tuple[str, ...]:
