@@ -21,9 +21,7 @@ PAUSE = 10.0
 def pressure_seen(world: World, fact: PressureSeen, now: float) -> World:
     rules, was = world.node.pressure, world.pressure
     words, missing = _over(rules, fact), _missing(rules, fact)
-    fresh = replace(
-        was, words=words, missing=missing, last_over=now if words else was.last_over
-    )
+    fresh = replace(was, words=words, missing=missing, last_over=now if words else was.last_over)
     if missing and not was.missing:
         world = say(world, Code.PRESSURE, missing)
     if words and not was.words:
@@ -91,6 +89,3 @@ def _evict(world: World, words: str, now: float) -> World:
 
 def _rank(state: WorkloadState, instance: Instance) -> tuple[int, float, str]:
     return (state.workload.main.priority, -(instance.running_since or 0.0), instance.name)
-
-
-

@@ -90,9 +90,9 @@ class PressureSettings(_Table, frozen=True):
     below: Annotated[
         int, Meta(ge=-1000, le=1000, description="only workloads with a priority below are evicted")
     ] = 0
-    rest: Annotated[
-        Seconds, Meta(description="of calm, until what was evicted starts again")
-    ] = 60.0
+    rest: Annotated[Seconds, Meta(description="of calm, until what was evicted starts again")] = (
+        60.0
+    )
 
 
 class Settings(_Table, frozen=True):

@@ -43,9 +43,7 @@ def test_the_lowest_goes_first_one_at_a_time_and_the_others_never() -> None:
     feel(story, memory=90.0, after=PAUSE)
     assert story.running() == {"db.0.g1"}
     said = [words for words in story.words if "ressure" in words or "stall" in words]
-    assert said[0] == (
-        "Pressure: the host stalls: memory pressure is 25 %, evicting from 20 % on"
-    )
+    assert said[0] == ("Pressure: the host stalls: memory pressure is 25 %, evicting from 20 % on")
     assert "Evicted: evicted: memory pressure is 25 %, evicting from 20 % on" in said
 
 
@@ -77,9 +75,7 @@ def test_below_the_thresholds_and_without_rules_nobody_goes() -> None:
     story = feel(three(), memory=19.9, io=29.9)
     assert len(story.running()) == 3
     story = three()
-    story.world = replace(
-        story.world, node=replace(story.world.node, pressure=PressureRules())
-    )
+    story.world = replace(story.world, node=replace(story.world.node, pressure=PressureRules()))
     assert len(feel(story, memory=100.0, io=100.0).running()) == 3
 
 

@@ -12,15 +12,19 @@ from tests.lab import Lab
 from tests.system.host import Host
 from tests.system.kit import node, one_host, runs, until_event
 
-PSI = "some avg10={0:.2f} avg60=0.00 avg300=0.00 total=1\nfull avg10={0:.2f} avg60=0.00 avg300=0.00 total=1\n"
+LINE = "{kind} avg10={percent:.2f} avg60=0.00 avg300=0.00 total=1\n"
 RULES = '[pressure]\nmemory = 20\nrest = "1s"\n'
+
+
+def stalled(percent: float) -> str:
+    return "".join(LINE.format(kind=kind, percent=percent) for kind in ("some", "full"))
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Path]:
     """What /proc/pressure shows, in the tests' own mount namespace."""
     for name in ("cpu", "memory", "io"):
-        (tmp_path / name).write_text(PSI.format(0))
+        (tmp_path / name).write_text(stalled(0))
     subprocess.run(["mount", "--bind", str(tmp_path), "/proc/pressure"], check=True)
     try:
         yield tmp_path
@@ -36,13 +40,13 @@ def test_the_expendable_is_evicted_and_comes_back(lab: Lab, files: Path) -> None
         host.running("db")
         host.running("idle")
         before = runs(host)["db.0.g1"]
-        (files / "memory").write_text(PSI.format(37.5))
+        (files / "memory").write_text(stalled(37.5))
         view = host.until("idle", lambda w: w["ready"] == 0 and "memory pressure" in w["reason"])
         assert view["state"] == "pending" and "38 %" in view["reason"]
         assert any("memory pressure" in words for words in node(host)["warnings"])
         assert until_event(host, "Evicted", "idle")
         assert "evicted: memory pressure is 38 %" in host.cli("why", "idle")
-        (files / "memory").write_text(PSI.format(0))
+        (files / "memory").write_text(stalled(0))
         host.running("idle")
         assert runs(host)["db.0.g1"] == before
         assert node(host)["warnings"] == []
