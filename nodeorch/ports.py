@@ -7,8 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from nodeorch.model.facts import Fact
-from nodeorch.model.workload import Probe, Pull, Resources, Workload
+from nodeorch.model.facts import Fact, HookEnd
+from nodeorch.model.workload import PostStart, PreStop, Probe, Pull, Resources, Workload
 from nodeorch.model.world import (
     Container,
     DesiredRecord,
@@ -181,6 +181,16 @@ class Prober(Protocol):
         """The last result of each, for display."""
 
     async def close(self) -> None: ...
+
+
+class HookRunner(Protocol):
+    """Runs a workload's hooks."""
+
+    async def run(self, hook: PostStart | PreStop, container_id: str, address: str) -> HookEnd:
+        """Ends a little after the hook's own timeout at the latest; then it has failed.
+
+        Raises EngineError where the engine could not run it: that says nothing of the hook.
+        """
 
 
 class Entry(Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.daemon.oomwatch import OomWatch
+from nodeorch.daemon.prestop import before_stop
 from nodeorch.decide.size import size
 from nodeorch.files import refused_place
 from nodeorch.model import labels
@@ -20,6 +21,7 @@ from nodeorch.model.actions import (
     InspectContainer,
     ListContainers,
     RemoveContainer,
+    RunHook,
     StartContainer,
     StopContainer,
     UnpauseContainer,
@@ -27,7 +29,7 @@ from nodeorch.model.actions import (
 )
 from nodeorch.model.facts import Done, Fact, Failed, Listed
 from nodeorch.model.world import Container, State
-from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, Seal
+from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, HookRunner, Seal
 
 KILL_PATIENCE = 10.0
 """Seconds from SIGKILL until an instance is reported as one that will not die."""
@@ -49,6 +51,7 @@ class Executor:
         cgroups: Cgroups,
         deaths: Deaths,
         seal: Seal,
+        hooks: HookRunner,
         clock: Clock,
         inbox: Callable[[Fact], None],
         allowed: tuple[str, ...] = (),
@@ -58,6 +61,7 @@ class Executor:
         self._cgroups = cgroups
         self._deaths = deaths
         self._seal = seal
+        self._hooks = hooks
         self._clock = clock
         self._inbox = inbox
         self._allowed = allowed
@@ -70,6 +74,7 @@ class Executor:
             StopContainer: self._stop,
             RemoveContainer: self._remove,
             UpdateLimits: self._update,
+            RunHook: self._hook,
             UnpauseContainer: self._unpause,
             InspectContainer: self._inspect,
         }
@@ -150,7 +155,10 @@ class Executor:
         container = await self._engine.inspect(action.container_id)
         if container.state is State.PAUSED:  # a frozen process takes no signal
             await self._engine.unpause(action.container_id)
+        hook = None
         if container.state in (State.RUNNING, State.PAUSED, State.STOPPING) and container.pid:
+            if action.pre_stop is not None:
+                hook = await before_stop(self._hooks, self._deaths, container, action.pre_stop)
             for signal, patience in ((action.signal, action.grace), ("KILL", KILL_PATIENCE)):
                 await self._signal(action.container_id, signal)
                 if await self._deaths.wait(container.pid, patience):
@@ -158,7 +166,12 @@ class Executor:
             else:
                 words = f"it did not die within {KILL_PATIENCE:g} s of SIGKILL"
                 raise EngineError("refused", words)
-        return Done(action=action, container=await self._until_dead(action.container_id))
+        container = await self._until_dead(action.container_id)
+        return Done(action=action, container=container, hook=hook)
+
+    async def _hook(self, action: RunHook) -> Done:
+        end = await self._hooks.run(action.hook, action.container_id, action.address)
+        return Done(action=action, hook=end)
 
     async def _signal(self, container_id: str, signal: str) -> None:
         try:

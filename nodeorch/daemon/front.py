@@ -113,7 +113,7 @@ class Front:
         """What is under way and what is decided not to be done, as sentences."""
         now = self.clock.now()
         lines = [
-            f"{verb} {key.replace('#image', '')}: under way"
+            f"{verb} {key.partition('#')[0]}: under way"
             for key, verb in self.world.busy.items()
             if _about(key, name)
         ]

@@ -25,7 +25,7 @@ from nodeorch.adapters.deaths import PidfdDeaths
 from nodeorch.adapters.inotify import DirectoryWatch
 from nodeorch.adapters.podman import PodmanEngine
 from nodeorch.adapters.pressure import PressureWatch
-from nodeorch.adapters.probes import ProbeRunner
+from nodeorch.adapters.probes import HookCaller, ProbeRunner
 from nodeorch.adapters.seal import Seal
 from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore
 from nodeorch.adapters.systemd import Systemd
@@ -114,7 +114,10 @@ class _Daemon:
         files = _spec_files(settings)
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
         places = (settings.volumes.allowed, settings.guarded)
-        executor = Executor(engine, cgroups, deaths, Seal(state), self.clock, self._put, *places)
+        hooks = HookCaller(engine.exec)
+        executor = Executor(
+            engine, cgroups, deaths, Seal(state), hooks, self.clock, self._put, *places
+        )
         stats = Stats(usages.watched, cgroups.host, history)
         front = Front(self.supervisor, settings, files, engine, prober, usages.samples, stats)
         link = EngineLink(engine, self._put)

@@ -24,7 +24,7 @@ from nodeorch.decide.observe import (
     probe_seen,
 )
 from nodeorch.decide.pressure import pressure_seen
-from nodeorch.decide.ready import is_ready, own_workload, start_deadline
+from nodeorch.decide.ready import awaited_hook, is_ready, own_workload, start_deadline
 from nodeorch.decide.results import begin, done, engine_seen, failed
 from nodeorch.decide.specs import specs_seen
 from nodeorch.decide.update import judge
@@ -91,6 +91,7 @@ def _instance_settled(world: World, state: WorkloadState, instance: Instance) ->
         and instance.look_at is None
         and instance.doom is None
         and instance.liveness_failed is None
+        and awaited_hook(state, instance) is None
         and instance.name not in world.busy
     )
 

@@ -19,6 +19,7 @@ from nodeorch.decide.edit import (
     record,
     say,
 )
+from nodeorch.decide.ready import own_workload
 from nodeorch.decide.restart import ended, rebooted
 from nodeorch.model.facts import (
     Died,
@@ -209,12 +210,15 @@ def _runs(world: World, instance: Instance, container: Container, now: float) ->
         instance = world.workloads[instance.record.workload].instances[instance.name]
     adopted = new_run and instance.record.up and instance.state is State.UNKNOWN
     exact = container.address is not None
+    own = own_workload(world.workloads[instance.record.workload], instance)
+    hook_due = own.hooks.post_start is not None if new_run and not adopted else None
     address = container.address if exact else instance.address
     after = replace(
         record(
             instance,
             up=True,
             started_once=True,
+            hook_due=instance.record.hook_due if hook_due is None else hook_due,
             stopping=None if instance.state is State.UNKNOWN else instance.record.stopping,
         ),
         state=container.state,

@@ -6,7 +6,7 @@ ready only while its first process lives, and by the probes of its own generatio
 
 from __future__ import annotations
 
-from nodeorch.model.workload import Condition, Probe, RestartPolicy, Workload
+from nodeorch.model.workload import Condition, PostStart, Probe, RestartPolicy, Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
 
 
@@ -18,8 +18,15 @@ def own_workload(state: WorkloadState, instance: Instance) -> Workload:
     return state.workload
 
 
+def awaited_hook(state: WorkloadState, instance: Instance) -> PostStart | None:
+    """The post-start hook that has yet to end well in this run."""
+    return own_workload(state, instance).hooks.post_start if instance.record.hook_due else None
+
+
 def is_ready(state: WorkloadState, instance: Instance) -> bool:
     if instance.state is not State.RUNNING or instance.died_at is not None:
+        return False
+    if awaited_hook(state, instance) is not None:
         return False
     probes = own_workload(state, instance).probes
     if probes.startup is not None and not instance.record.startup_passed:
@@ -55,8 +62,9 @@ def budget(probe: Probe) -> float:
 
 def start_deadline(workload: Workload) -> float:
     """Seconds after its start in which an instance must become ready."""
-    startup = workload.probes.startup
-    return max(workload.update.deadline, budget(startup) if startup else 0.0)
+    startup, hook = workload.probes.startup, workload.hooks.post_start
+    held = (budget(startup) if startup else 0.0) + (hook.timeout if hook else 0.0)
+    return max(workload.update.deadline, held)
 
 
 def current(state: WorkloadState) -> list[Instance]:

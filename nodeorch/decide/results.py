@@ -18,6 +18,7 @@ from nodeorch.decide.edit import (
     record,
     say,
 )
+from nodeorch.decide.hooks import hook_done, hook_failed, pre_stop_done
 from nodeorch.decide.limits import UPDATING, drift
 from nodeorch.decide.observe import count_oom, oom_seen, seen
 from nodeorch.decide.ready import own_workload
@@ -29,6 +30,7 @@ from nodeorch.model.actions import (
     InspectContainer,
     ListContainers,
     RemoveContainer,
+    RunHook,
     StartContainer,
     StopContainer,
     UpdateLimits,
@@ -51,11 +53,16 @@ VERBS: dict[type, str] = {
     StopContainer: "stop",
     RemoveContainer: "remove",
     UpdateLimits: UPDATING,
+    RunHook: "run the post-start hook of",
     EnsureImage: "pull the image of",
     InspectContainer: "inspect",
     ListContainers: "list",
 }
-SHORT: dict[type, str] = {UpdateLimits: "set limits", EnsureImage: "get image"}
+SHORT: dict[type, str] = {
+    UpdateLimits: "set limits",
+    EnsureImage: "get image",
+    RunHook: "run hook",
+}
 QUIET = (InspectContainer, ListContainers)
 RETRY = 5.0
 """Seconds until a refused stop, removal, update or inspection is tried again."""
@@ -95,7 +102,8 @@ def begin(world: World, action: Action, now: float) -> World:
     said = Why(code=action.why.code, words=words)
     if action.why.code is Code.RESTART:
         said = action.why
-    return note(world, said, action.workload, action.key, verb=verb(action))
+    who = action.instance if isinstance(action, RunHook) else action.key
+    return note(world, said, action.workload, who, verb=verb(action))
 
 
 def _begun(world: World, instance: Instance, action: Action, now: float) -> Instance:
@@ -108,7 +116,15 @@ def _begun(world: World, instance: Instance, action: Action, now: float) -> Inst
     if isinstance(action, StartContainer):
         seq = world.workloads[action.workload].record.operator_seq
         runs = instance.record.runs + 1
-        return record(instance, runs=runs, up=True, next_try=None, operator_seq=seq)
+        hook = own_workload(world.workloads[action.workload], instance).hooks.post_start
+        return record(
+            instance,
+            runs=runs,
+            up=True,
+            next_try=None,
+            operator_seq=seq,
+            hook_due=hook is not None,
+        )
     return instance
 
 
@@ -117,6 +133,10 @@ def done(world: World, fact: Done, now: float) -> World:
     world = _free(world, action.key)
     if isinstance(action, EnsureImage):
         return _image_done(world, fact)
+    if isinstance(action, RunHook):
+        return hook_done(world, action, fact)
+    if isinstance(action, StopContainer):
+        world = pre_stop_done(world, fact)
     instance = find(world, action.key)
     if instance is None:
         return world
@@ -157,6 +177,8 @@ def failed(world: World, fact: Failed, now: float) -> World:
         return _unreachable(world, fact, now)
     if isinstance(action, ListContainers):
         return _list_failed(world, fact, now)
+    if isinstance(action, RunHook):
+        return hook_failed(world, action, fact, now)
     if not isinstance(action, InspectContainer):
         words = f"cannot {verb(action)} {action.key.partition('#')[0]}: {fact.words}"
         code = Code.IMAGE_FAILED if isinstance(action, EnsureImage) else Code.FAILED

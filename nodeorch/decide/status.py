@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from nodeorch.decide.ready import is_ready, own_workload, waits_for
+from nodeorch.decide.ready import awaited_hook, is_ready, own_workload, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
 from nodeorch.model.actions import Hold
 from nodeorch.model.view import InstanceView, Pressure, ProbeView, WorkloadView
@@ -195,6 +195,8 @@ def _describe_running(state: WorkloadState, instance: Instance, last: str) -> tu
         return "paused", "paused outside nodeorch"
     if is_ready(state, instance):
         return "running", instance.limits_error or last
+    if awaited_hook(state, instance) is not None:
+        return "starting", instance.hook_error or "its post-start hook has not passed yet"
     if instance.was_ready:
         return "unready", "its readiness probe fails"
     startup = own_workload(state, instance).probes.startup

@@ -33,6 +33,7 @@ LIVE = (
     "resources.pids",
     "resources.oom",
     "probes",
+    "hooks",
     "restart",
     "stop",
     "update",

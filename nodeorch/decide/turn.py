@@ -38,6 +38,11 @@ class Turn:
     def busy(self, key: str) -> bool:
         return key in self.world.busy or key in self._actions
 
+    def hooks(self, workload: str) -> int:
+        """Hooks of a workload that are under way."""
+        keys = (*self.world.busy, *self._actions)
+        return sum(1 for key in keys if "#hook" in key and key.startswith(workload + "."))
+
     def act(self, action: Action) -> None:
         assert not self.busy(action.key), f"two actions for {action.key}"
         self._actions[action.key] = action

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nodeorch.decide.hooks import plan_hook
 from nodeorch.decide.limits import drift
 from nodeorch.decide.pressure import held_back
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
@@ -100,6 +101,7 @@ def _keep_running(turn: Turn, state: WorkloadState, instance: Instance) -> None:
             words = "is restarted when the other instances are ready"
             turn.hold(*_who(instance), Why(code=Code.OPERATOR, words=words))
     else:
+        plan_hook(turn, state, instance)
         if instance.liveness_failed is not None:
             _wait_for_liveness(turn, state, instance)
         if instance.record.template == state.record.target.template:
@@ -210,9 +212,15 @@ def _start_reason(instance: Instance) -> Why:
 def _stop(turn: Turn, state: WorkloadState, instance: Instance, why: Why) -> None:
     if _waits(turn, instance):
         return
-    stop = own_workload(state, instance).stop
+    own = own_workload(state, instance)
     turn.act(
-        StopContainer(**_on(instance, why), pid=instance.pid, signal=stop.signal, grace=stop.grace)
+        StopContainer(
+            **_on(instance, why),
+            pid=instance.pid,
+            signal=own.stop.signal,
+            grace=own.stop.grace,
+            pre_stop=own.hooks.pre_stop,
+        )
     )
 
 

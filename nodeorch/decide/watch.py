@@ -1,12 +1,12 @@
 """Which first processes to watch and which probes to run, for one workload.
 
-Reads its instances. Promises: nothing is probed before its startup probe has passed, and
-nothing is watched that does not run.
+Reads its instances. Promises: nothing is probed before its post-start hook and its startup
+probe have passed, and nothing is watched that does not run.
 """
 
 from __future__ import annotations
 
-from nodeorch.decide.ready import own_workload
+from nodeorch.decide.ready import awaited_hook, own_workload
 from nodeorch.model.world import Instance, State, WorkloadState
 from nodeorch.ports import ProbeTarget
 
@@ -32,6 +32,8 @@ def probes(state: WorkloadState) -> dict[tuple[str, str], ProbeTarget]:
 
 
 def _targets(state: WorkloadState, instance: Instance) -> list[ProbeTarget]:
+    if awaited_hook(state, instance) is not None:
+        return []
     probes = own_workload(state, instance).probes
     if probes.startup is not None and not instance.record.startup_passed:
         kinds = {"startup": probes.startup}

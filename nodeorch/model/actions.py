@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nodeorch.model.workload import Pull, Resources, Workload
+from nodeorch.model.workload import PostStart, PreStop, Pull, Resources, Workload
 from nodeorch.model.world import Why
 
 
 class _Action(Struct, frozen=True, tag=True):
     key: str
-    """An instance's name, ``WORKLOAD#image``, or ``#list``."""
+    """An instance's name, ``INSTANCE#hookPID``, ``WORKLOAD#image``, or ``#list``."""
     why: Why
     workload: str
 
@@ -46,12 +46,13 @@ class StartContainer(_Action, frozen=True):
 
 
 class StopContainer(_Action, frozen=True):
-    """Signal, grace, KILL; ends when the first process is dead."""
+    """Hook, signal, grace, KILL; ends when the first process is dead."""
 
     container_id: str
     pid: int
     signal: str
     grace: float
+    pre_stop: PreStop | None = None
 
 
 class RemoveContainer(_Action, frozen=True):
@@ -65,6 +66,17 @@ class UpdateLimits(_Action, frozen=True):
     pid: int
     resources: Resources
     forced: bool = False
+
+
+class RunHook(_Action, frozen=True):
+    """Run the post-start hook of one run. The key is its own: it holds up nothing else."""
+
+    instance: str
+    container_id: str
+    pid: int
+    """Of the run that it is for."""
+    address: str
+    hook: PostStart
 
 
 class UnpauseContainer(_Action, frozen=True):
@@ -86,6 +98,7 @@ Action = (
     | StopContainer
     | RemoveContainer
     | UpdateLimits
+    | RunHook
     | UnpauseContainer
     | InspectContainer
 )

@@ -125,6 +125,13 @@ class Command(_Fact, frozen=True):
     """The one to go back to, for rollback."""
 
 
+class HookEnd(Struct, frozen=True):
+    """What came of a hook."""
+
+    passed: bool
+    words: str
+
+
 class Done(_Fact, frozen=True):
     """An action ended well. The fields that apply to its kind are set."""
 
@@ -135,6 +142,7 @@ class Done(_Fact, frozen=True):
     """Of an ended container, by its cgroup; None: not looked up, or the cgroup is gone."""
     image_id: str = ""
     image_digest: str = ""
+    hook: HookEnd | None = None
 
 
 class Failed(_Fact, frozen=True):

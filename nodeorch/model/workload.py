@@ -58,6 +58,20 @@ class Protocol(StrEnum):
     UDP = "udp"
 
 
+class Method(StrEnum):
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    PUT = "PUT"
+
+
+class OnFailure(StrEnum):
+    """What follows when a post-start hook fails."""
+
+    RESTART = "restart"
+    IGNORE = "ignore"
+
+
 class _Spec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that can stand in a spec file."""
 
@@ -155,6 +169,7 @@ class Volume(_Spec, frozen=True):
 class Http(_Spec, frozen=True):
     port: PortNumber
     path: Annotated[str, Meta(pattern=r"^/[!-~]*$")] = "/"
+    method: Annotated[Method, Meta(description="POST and PUT send no body")] = Method.GET
     status: Annotated[
         tuple[Annotated[int, Meta(ge=100, le=599)], ...],
         Meta(description="accepted; default 200 to 399"),
@@ -192,6 +207,30 @@ class Probes(_Spec, frozen=True):
     """Gates order, updates and traffic; failing only marks not ready."""
     liveness: Probe | None = None
     """Failing restarts."""
+
+
+class PostStart(_Spec, frozen=True):
+    """Exactly one of exec and http. Runs once after each start; ready only when it has passed."""
+
+    exec: tuple[str, ...] | None = None
+    http: Http | None = None
+    timeout: Seconds = 10.0
+    on_failure: OnFailure = OnFailure.RESTART
+
+
+class PreStop(_Spec, frozen=True):
+    """Exactly one of exec and http. Runs before the stop signal; its failure stops nothing."""
+
+    exec: tuple[str, ...] | None = None
+    http: Http | None = None
+    timeout: Annotated[Seconds, Meta(description="the signal follows then at the latest")] = 10.0
+
+
+class Hooks(_Spec, frozen=True):
+    post_start: PostStart | None = None
+    """Gates readiness; failing restarts, unless that is to be ignored."""
+    pre_stop: PreStop | None = None
+    """Has time of its own, before stop.grace begins."""
 
 
 class Backoff(_Spec, frozen=True):
@@ -255,6 +294,7 @@ class Workload(_Spec, frozen=True):
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
     probes: Probes = Probes()
+    hooks: Hooks = Hooks()
     restart: Restart = Restart()
     stop: Stop = Stop()
     security: Security = Security()

@@ -26,6 +26,7 @@ class Code(StrEnum):
     SIGNALED = "Signaled"
     OOM_KILLED = "OomKilled"
     PROBE_FAILED = "ProbeFailed"
+    HOOK_FAILED = "HookFailed"
     OPERATOR = "Operator"
     HOST_REBOOTED = "HostRebooted"
     REMOVED_OUTSIDE = "RemovedOutside"
@@ -52,6 +53,7 @@ class Code(StrEnum):
     IMAGE_FAILED = "ImageFailed"
     DRIFT = "DriftDetected"
     LIMITS = "Limits"
+    HOOK = "Hook"
     READY = "Ready"
     NOT_READY = "NotReady"
     STARTED = "Started"
@@ -176,6 +178,8 @@ class InstanceRecord(_Frozen, frozen=True):
     """Why it is being stopped; outlives a daemon that dies over it."""
     startup_passed: bool = False
     """In this run."""
+    hook_due: bool = False
+    """The post-start hook of this run has not ended well yet."""
     oom_run: int = 0
     """OOM kills counted by the cgroup of this run."""
     next_try: float | None = None
@@ -229,6 +233,10 @@ class Instance(_Frozen, frozen=True):
     """The last act on it failed: the words."""
     retry_at: float | None = None
     """When a failed act may be tried again."""
+    hook_retry_at: float | None = None
+    """When a post-start hook that the engine could not run may be tried again."""
+    hook_error: str = ""
+    """Why it could not."""
     name_seen: str = ""
 
     @property

@@ -23,7 +23,7 @@ E204 grpc probes are not supported yet
 E205 several replicas with one fixed host port
 E206 networks contradict each other
 E207 published ports on a network that publishes none
-E208 http or tcp probe without a network
+E208 http or tcp probe, or http hook, without a network
 E210 unknown capability
 E211 unknown signal
 E212 unknown ulimit
@@ -52,6 +52,7 @@ E234 memory_high above memory
 E235 too short
 E236 not a workload name
 E237 not a block device
+E250 hook: not exactly one of exec and http
 E301 workloads wait for each other in a circle
 E302 two workloads want one host port
 W303 waits for a workload that is not declared (yet)

@@ -156,7 +156,7 @@ def _probe(w: Workload, probe: Probe, path: Path) -> Iterator[Fault]:
     if probe.exec is not None and (not probe.exec or not probe.exec[0]):
         yield Fault((*path, "exec"), "E221", "the program's name is empty", "name a program")
     if probe.http:
-        yield from _headers(probe.http.headers, (*path, "http", "headers"))
+        yield from headers(probe.http.headers, (*path, "http", "headers"))
     yield from _probe_times(probe, path)
 
 
@@ -166,7 +166,7 @@ def _probe_times(probe: Probe, path: Path) -> Iterator[Fault]:
             yield Fault((*path, key), "E235", f"{format_seconds(value)} is too short", "use 10ms")
 
 
-def _headers(headers: dict[str, str], path: Path) -> Iterator[Fault]:
+def headers(headers: dict[str, str], path: Path) -> Iterator[Fault]:
     for name, value in headers.items():
         if not _HEADER.fullmatch(name):
             message = f"{quote(name)} is not a header's name"

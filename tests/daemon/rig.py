@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from nodeorch.adapters.probes import HookCaller
 from nodeorch.adapters.seal import Seal
 from nodeorch.adapters.sqlite import SqliteStore
 from nodeorch.daemon.enginelink import EngineLink
@@ -73,7 +74,10 @@ class Rig:
         cgroups = FakeCgroups(engine, self.clock.now)
         world = World(node=Node(name="h1", boot_id="boot-1", memory=1 << 40))
         self.loop = Supervisor(world, store, self.clock, Watches(deaths, self.prober, NoUsages()))
-        self._executor = Executor(engine, cgroups, deaths, Seal(state), self.clock, self.loop.put)
+        hooks = HookCaller(engine.exec)
+        self._executor = Executor(
+            engine, cgroups, deaths, Seal(state), hooks, self.clock, self.loop.put
+        )
         self._link = EngineLink(engine, self.loop.put)
         self.loop.on_silence = self._link.doubt
         self._files: dict[str, Workload] = {}

@@ -23,6 +23,7 @@ from nodeorch.model.actions import (
     ListContainers,
     Plan,
     RemoveContainer,
+    RunHook,
     StartContainer,
     StopContainer,
     UnpauseContainer,
@@ -35,6 +36,7 @@ from nodeorch.model.facts import (
     EngineSeen,
     Fact,
     Failed,
+    HookEnd,
     Listed,
     Loaded,
     ProbeSeen,
@@ -60,6 +62,8 @@ class Story:
         self.containers: dict[str, Container] = {}
         self.faults: dict[str, str] = {}
         """Container name → kind of failure of its next start."""
+        self.hooks: dict[str, HookEnd] = {}
+        """Instance → what comes of its post-start hooks; without, they pass."""
         self.limits: dict[str, Limits] = {}
         self.ports: dict[str, set[int]] = {}
         self.words: list[str] = []
@@ -170,6 +174,7 @@ class Story:
             StopContainer: self._stop,
             RemoveContainer: self._remove,
             UpdateLimits: self._update,
+            RunHook: self._hook,
             UnpauseContainer: self._inspect,
             InspectContainer: self._inspect,
         }[type(action)]
@@ -283,6 +288,11 @@ class Story:
         r = action.resources
         self.limits[action.container_id] = Limits(memory=r.memory, cpu=r.cpu, pids=r.pids)
         return Done(action=action, limits=self.limits[action.container_id])
+
+    def _hook(self, action: Action) -> Fact:
+        assert isinstance(action, RunHook)
+        end = self.hooks.get(action.instance, HookEnd(passed=True, words="exit code 0"))
+        return Done(action=action, hook=end)
 
     def _inspect(self, action: Action) -> Fact:
         assert isinstance(action, InspectContainer | UnpauseContainer)

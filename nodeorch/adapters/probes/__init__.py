@@ -1,7 +1,8 @@
-"""Probes of instances over http, tcp and exec (ports.Prober)."""
+"""Probes of instances over http, tcp and exec (ports.Prober), and hooks (ports.HookRunner)."""
 
 from __future__ import annotations
 
+from nodeorch.adapters.probes.hook import HookCaller
 from nodeorch.adapters.probes.runner import ProbeRunner
 
-__all__ = ["ProbeRunner"]
+__all__ = ["HookCaller", "ProbeRunner"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nodeorch.adapters.probes.outcome import EXCERPT, Outcome, excerpt, printable
-from nodeorch.model.workload import Http
+from nodeorch.model.workload import Http, Method
 
 HEAD_LIMIT = 32 * 1024
 BODY_LIMIT = 64 * 1024
@@ -11,6 +11,10 @@ BODY_LIMIT = 64 * 1024
 
 def where(http: Http, address: str) -> str:
     return f"http://{authority(address, http.port)}{http.path}"
+
+
+def what(http: Http, address: str) -> str:
+    return f"{http.method.value} {where(http, address)}"
 
 
 def authority(address: str, port: int) -> str:
@@ -25,9 +29,11 @@ def request(http: Http, address: str) -> bytes:
         "Accept": "*/*",
         "Connection": "close",
     }
+    if http.method in (Method.POST, Method.PUT):
+        headers["Content-Length"] = "0"
     own = {name.lower() for name in http.headers}
     headers = {name: value for name, value in headers.items() if name.lower() not in own}
-    lines = [f"GET {http.path} HTTP/1.1"]
+    lines = [f"{http.method.value} {http.path} HTTP/1.1"]
     for name, value in (headers | http.headers).items():
         # A line break in a value would be another header.
         lines.append(" ".join(f"{name}: {value}".split()))
@@ -43,7 +49,7 @@ class Answer:
 
     def __init__(self, http: Http, address: str) -> None:
         self._http = http
-        self._where = where(http, address)
+        self._what = what(http, address)
         self._needle = http.body.encode() if http.body is not None else None
         self._pending = bytearray()
         """Received and not yet understood."""
@@ -80,7 +86,7 @@ class Answer:
         if self._status and self.outcome is None:
             self._judge(True)
         if self.outcome is None:
-            self.outcome = Outcome(False, f"GET {self._where}: {words}", timed_out=True)
+            self.outcome = Outcome(False, f"{self._what}: {words}", timed_out=True)
 
     def _head(self) -> bool:
         """True when the head is complete."""
@@ -120,7 +126,7 @@ class Answer:
         return True
 
     def _headers(self, head: bytes) -> None:
-        if self._status in (204, 304):
+        if self._status in (204, 304) or self._http.method is Method.HEAD:
             self._left = 0
             return
         for line in head.split(b"\r\n")[1:]:
@@ -206,5 +212,5 @@ class Answer:
 
     def _settle(self, passed: bool, words: str) -> None:
         if self.outcome is None:
-            where = "" if passed else f"GET {printable(self._where)}: "
-            self.outcome = Outcome(passed, where + words)
+            what = "" if passed else f"{printable(self._what)}: "
+            self.outcome = Outcome(passed, what + words)

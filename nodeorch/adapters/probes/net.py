@@ -46,7 +46,7 @@ class NetTry:
         self._over = False
         self._pieces = 0
         self._socket: socket.socket | None = None
-        self._what = f"GET {http_.where(http, address)}" if http else self._peer()
+        self._what = http_.what(http, address) if http else self._peer()
         self._deadline = self._loop.call_later(timeout, self._expire)
 
     def start(self) -> None:
@@ -155,7 +155,7 @@ class NetTry:
         else:
             timed_out = code == errno.ETIMEDOUT
             words = f"{printable(self._what)}: {errno_words(code)}"
-            self._tell(Outcome(False, words, timed_out))
+            self._tell(Outcome(False, words, timed_out, code == errno.ECONNREFUSED))
         self._finish()
 
     def _tell(self, outcome: Outcome) -> None:

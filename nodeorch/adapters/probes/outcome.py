@@ -15,6 +15,8 @@ class Outcome(NamedTuple):
     """None: it could not be tried, for a reason that is not the workload's."""
     words: str
     timed_out: bool = False
+    refused: bool = False
+    """Nobody listens: the request was not taken."""
 
 
 def printable(text: str) -> str:
