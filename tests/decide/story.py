@@ -291,7 +291,8 @@ class Story:
 
     def _hook(self, action: Action) -> Fact:
         assert isinstance(action, RunHook)
-        end = self.hooks.get(action.instance, HookEnd(passed=True, words="exit code 0"))
+        good = action.hook.exec != ("bad",)
+        end = self.hooks.get(action.instance, HookEnd(passed=good, words="it ended"))
         return Done(action=action, hook=end)
 
     def _inspect(self, action: Action) -> Fact:

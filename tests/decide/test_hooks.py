@@ -63,7 +63,7 @@ def test_an_instance_is_not_ready_nor_probed_before_its_hook_has_passed() -> Non
     assert ready(story)
     assert probes(story.world.workloads["web"])
     assert story.world.workloads["web"].settled
-    assert "Hook: post-start hook passed: exit code 0" in story.words
+    assert "Hook: post-start hook passed: it ended" in story.words
 
 
 def test_the_hook_runs_once_for_each_run() -> None:

@@ -18,7 +18,10 @@ from nodeorch.decide.room import own_request, request
 from nodeorch.model.actions import CreateContainer, EnsureImage
 from nodeorch.model.facts import EngineSeen, Hint
 from nodeorch.model.workload import (
+    Hooks,
+    OnFailure,
     Port,
+    PostStart,
     Probe,
     Probes,
     Resources,
@@ -35,6 +38,10 @@ from tests.decide.story import MIB, workload
 
 NAMES = ("a", "b", "c")
 READINESS = Probes(readiness=Probe(tcp=Tcp(port=1), interval=1.0))
+HOOKS = {
+    "good": PostStart(exec=("good",)),
+    "bad": PostStart(exec=("bad",), on_failure=OnFailure.IGNORE),
+}
 SMALL = 200 * MIB
 WAITS = (0.02, 0.3, 1.1, 6.0, 31.0, 700.0)
 Event = tuple[str, int, int]
@@ -49,6 +56,7 @@ shapes = st.builds(
     policy=st.sampled_from([RestartPolicy.ALWAYS, RestartPolicy.ALWAYS, *RestartPolicy]),
     after=st.booleans(),
     priority=st.integers(0, 2),
+    hook=st.sampled_from(["", "", "good", "bad"]),
 )
 
 
@@ -67,6 +75,7 @@ def spec(name: str, shape: dict) -> Workload:  # type: ignore[type-arg]
         resources=Resources(memory=shape["memory"] * MIB),
         after=("a",) if shape["after"] and name != "a" else (),
         priority=shape["priority"],
+        hooks=Hooks(post_start=HOOKS.get(shape["hook"])),
     )
 
 
