@@ -48,14 +48,22 @@ def authorize(peer: Peer, route: Route) -> Denied | None:
     if peer.role >= route.role:
         return None
     need = route.role.name.lower()
+    if peer is NOBODY:
+        return Denied(f"{need} is needed, and a port does not tell who asks; use the unix socket")
     return Denied(
         f"uid {peer.uid} is not permitted, {need} is needed; "
         "be root or a member of the socket's group"
     )
 
 
+NOBODY = Peer(uid=-1, gid=-1, pid=0, groups=frozenset(), role=Role.NONE)
+"""Who asks on a port: the kernel does not tell."""
+
+
 def identify(sock: socket.socket, socket_gid: int) -> Peer:
     """The peer at its connect(); raises OSError when the socket is gone."""
+    if sock.family != socket.AF_UNIX:
+        return NOBODY
     size = struct.calcsize("3i")
     pid, uid, gid = struct.unpack(
         "3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)

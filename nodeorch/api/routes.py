@@ -12,6 +12,7 @@ from nodeorch.api import (
     delete,
     events,
     logs,
+    metrics,
     node,
     openapi,
     operate,
@@ -27,6 +28,7 @@ from nodeorch.model.view import (
     ErrorView,
     EventView,
     GenerationView,
+    HealthView,
     HistoryView,
     MutationView,
     NodeView,
@@ -64,6 +66,11 @@ class Route(NamedTuple):
     max_body: int = SMALL
 
 
+def _open(path: str, does: str, handler: Handler, gives: Any) -> Route:
+    """For everybody who can connect: on a loopback port nobody knows who asks."""
+    return Route("GET", path, Role.NONE, does, handler, gives)
+
+
 def _read(
     path: str,
     does: str,
@@ -98,6 +105,9 @@ def _write(
 _NONE = operate.Nothing
 
 ROUTES: tuple[Route, ...] = (
+    _open("/metrics", "show metrics", metrics.metrics, Raw("application/openmetrics-text")),
+    _open("/healthz", "call nodeorchd healthy", metrics.healthz, HealthView),
+    _open("/readyz", "call nodeorchd ready", metrics.readyz, HealthView),
     _read("/v1/openapi.json", "show this document", openapi.show, gives=Raw("application/json")),
     _read("/v1/version", "show the version", node.version, gives=VersionView),
     _read("/v1/node", "show the node", node.show, gives=NodeView),

@@ -56,7 +56,7 @@ async def serve(
     identity = _identity(socket_path)
     try:
         dispatcher = Dispatcher(supervisor, gid)
-        connections = _Connections(
+        connections = Connections(
             dispatcher, header_timeout, most_connections or _most_connections()
         )
         loop = asyncio.get_running_loop()
@@ -74,7 +74,7 @@ class ApiServer:
         path: Path,
         identity: tuple[int, int],
         listener: asyncio.Server,
-        connections: _Connections,
+        connections: Connections,
         dispatcher: Dispatcher,
     ) -> None:
         self._path = path
@@ -91,7 +91,7 @@ class ApiServer:
         await self._connections.shutdown(0.2)
 
 
-class _Connections(Server):
+class Connections(Server):
     """The server's connections; knows the silent ones, oldest first."""
 
     def __init__(self, dispatcher: Dispatcher, header_timeout: float, most: int) -> None:
@@ -126,7 +126,7 @@ class _Connections(Server):
 class _Connection(RequestHandler):
     __slots__ = ("_deadline", "_owner")
 
-    def __init__(self, owner: _Connections, **kwargs: Any) -> None:
+    def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner, **kwargs)
         self._owner = owner
         self._deadline: asyncio.TimerHandle | None = None

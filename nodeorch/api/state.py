@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from nodeorch.meters import Meters
 from nodeorch.model.actions import Plan
 from nodeorch.model.facts import Command, Fact
 from nodeorch.model.view import FieldChange, HistoryView, StatsView, WorkloadView
@@ -27,6 +28,9 @@ class Supervisor(Protocol):
     @property
     def plan(self) -> Plan:
         """The plan last computed."""
+
+    @property
+    def meters(self) -> Meters: ...
 
     @property
     def settings(self) -> Settings: ...

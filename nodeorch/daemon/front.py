@@ -14,6 +14,7 @@ from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.decide.status import Sample, Surroundings, workload_view
 from nodeorch.decide.template import diff
+from nodeorch.meters import Meters
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.facts import Fact
 from nodeorch.model.view import HistoryView, StatsView, WorkloadView
@@ -35,9 +36,11 @@ class Front:
         prober: Prober,
         samples: Callable[[], Mapping[str, Sample]],
         stats: Stats,
+        meters: Meters,
     ) -> None:
         self.settings = settings
         self.engine = engine
+        self.meters = meters
         self.plan_for = supervisor.plan_for
         self.absorb = supervisor.absorb
         self.refusal = supervisor.refusal

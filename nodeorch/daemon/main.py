@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from nodeorch import __version__
 from nodeorch.adapters.cgroup import CgroupReader
@@ -26,10 +27,12 @@ from nodeorch.adapters.inotify import DirectoryWatch
 from nodeorch.adapters.podman import PodmanEngine
 from nodeorch.adapters.pressure import PressureWatch
 from nodeorch.adapters.probes import HookCaller, ProbeRunner
+from nodeorch.adapters.process import own_process
 from nodeorch.adapters.seal import Seal
 from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore
 from nodeorch.adapters.systemd import Systemd
 from nodeorch.adapters.usage import UsageSampler
+from nodeorch.api.port import keep_listening
 from nodeorch.api.server import serve
 from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
@@ -41,6 +44,7 @@ from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.edit import say
+from nodeorch.meters import Meters
 from nodeorch.model.facts import Fact
 from nodeorch.model.world import Code, Node, PressureRules, World
 from nodeorch.ports import StoreError
@@ -119,7 +123,8 @@ class _Daemon:
             engine, cgroups, deaths, Seal(state), hooks, self.clock, self._put, *places
         )
         stats = Stats(usages.watched, cgroups.host, history)
-        front = Front(self.supervisor, settings, files, engine, prober, usages.samples, stats)
+        shown = (usages.samples, stats, self._meters(engine, prober, store))
+        front = Front(self.supervisor, settings, files, engine, prober, *shown)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
         rules = self.supervisor.world.node.pressure
@@ -130,24 +135,37 @@ class _Daemon:
         watch = DirectoryWatch(Path(settings.paths.workloads), self._reloader(front))
         api = await serve(front, Path(settings.paths.socket), settings.api.group)
         self._signals(front)
-        ready_task = asyncio.create_task(self._tell_ready(rebuilt))
+        asides = [link_task, *self._asides(front, rebuilt)]
         gc.collect()
         gc.freeze()  # what start-up made stays: no later collection walks it
         await _first_of(self.stop, loop_task, link_task)
         self.systemd.stopping()
-        for task in (ready_task, link_task):
+        for task in asides:
             task.cancel()
         watch.close()
         await api.close()
         loop_task.cancel()
-        await asyncio.gather(loop_task, link_task, ready_task, return_exceptions=True)
-        await prober.close()
-        usages.close()
-        if pressure is not None:
-            pressure.close()
-        deaths.close()
-        await engine.close()
-        await store.close()
+        await asyncio.gather(loop_task, *asides, return_exceptions=True)
+        await _close(prober, usages, pressure, deaths, engine, store)
+
+    def _meters(self, engine: PodmanEngine, prober: ProbeRunner, store: SqliteStore) -> Meters:
+        return Meters(
+            loop=self.supervisor.meter,
+            workloads=self.supervisor.befell,
+            engine=engine.calls,
+            probes=prober.meter,
+            store=store.calls,
+            process=own_process,
+            store_bytes=store.size,
+            waiting=lambda: self.supervisor.waiting,
+        )
+
+    def _asides(self, front: Front, rebuilt: bool) -> list[asyncio.Task[None]]:
+        tasks = [asyncio.create_task(self._tell_ready(rebuilt))]
+        address = self.settings.metrics.listen
+        if address is not None:
+            tasks.append(asyncio.create_task(keep_listening(front, address)))
+        return tasks
 
     def _put(self, fact: Fact) -> None:
         self.supervisor.put(fact)
@@ -219,6 +237,18 @@ def _spec_files(settings: Settings) -> SpecFiles:
 
 def _looked(world: World) -> bool:
     return world.engine.listed_at is not None or bool(world.engine.since)
+
+
+class _Part(Protocol):
+    def close(self) -> Awaitable[None] | None: ...
+
+
+async def _close(*parts: _Part | None) -> None:
+    """One after the other; some have to be waited for."""
+    for part in parts:
+        closing = part.close() if part is not None else None
+        if closing is not None:
+            await closing
 
 
 async def _quietly(reload: Awaitable[None]) -> None:

@@ -20,8 +20,10 @@ from nodeorch.daemon.persist import Persister
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.commands import refusal
+from nodeorch.decide.happened import happened
 from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
+from nodeorch.meters import LoopMeter, WorkloadMeters
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.facts import Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
 from nodeorch.model.world import World
@@ -47,6 +49,8 @@ class Supervisor:
         self.store = store
         self.clock = clock
         self.steps = 0
+        self.meter = LoopMeter(stepped_at=clock.now())
+        self.befell = WorkloadMeters()
         self.on_step: Callable[[], None] = lambda: None
         self.on_silence: Callable[[], None] = lambda: None
         """The engine has just stopped answering, as far as the world knows."""
@@ -89,6 +93,11 @@ class Supervisor:
         finally:
             for task in list(self._tasks):
                 task.cancel()
+
+    @property
+    def waiting(self) -> int:
+        """Facts in the queue."""
+        return self._inbox.qsize()
 
     def put(self, fact: Fact) -> None:
         """Never blocks. Hints are the one kind that others can cause without end: beyond HINTS
@@ -146,6 +155,7 @@ class Supervisor:
         world = before
         for fact, _ in batch:
             world = absorb(world, fact, now)
+            self.meter.facts[type(fact)] += 1
         self.plan = plan(world, now)
         for action in self.plan.actions:
             world = begin(world, action, now)
@@ -164,6 +174,7 @@ class Supervisor:
         self._wake(now)
         self._tell_waiters()
         self.steps += 1
+        self._measure(before, now)
         self.on_step()
 
     async def _act(self, action: Action, saved: asyncio.Future[None] | None) -> None:
@@ -176,10 +187,23 @@ class Supervisor:
                 pass
             except StoreError as error:
                 if needed:
+                    self._count(action, "store")
                     self.put(Failed(action=action, kind="store", words=str(error)))
                     return
         assert self._executor is not None
-        self.put(await self._executor.run(action))
+        outcome = await self._executor.run(action)
+        self._count(action, outcome.kind if isinstance(outcome, Failed) else "ok")
+        self.put(outcome)
+
+    def _count(self, action: Action, result: str) -> None:
+        self.meter.actions[type(action), result] += 1
+
+    def _measure(self, before: World, began: float) -> None:
+        """Last in a step: what it decided is on its way already."""
+        for event in happened(before, self.world):
+            self.befell.add(event)
+        self.meter.stepped_at = self.clock.now()
+        self.meter.steps.add(self.meter.stepped_at - began)
 
     def _wake(self, now: float) -> None:
         """One timer: the earliest moment at which something changes without a fact."""
@@ -196,6 +220,8 @@ class Supervisor:
                 reached.set_result(True)
 
     def _publish(self, entries: tuple[Entry, ...]) -> None:
+        for entry in entries:
+            self.meter.entries[entry.why.code] += 1
         for queue in list(self._subscribers):
             for entry in entries:
                 if queue.qsize() >= BACKLOG:

@@ -42,6 +42,24 @@ class ProbeView(Struct, frozen=True):
     runs: int
 
 
+STATES = (
+    "running",
+    "starting",
+    "degraded",
+    "updating",
+    "pending",
+    "backoff",
+    "crash-loop",
+    "stuck",
+    "stopping",
+    "stopped",
+    "completed",
+    "failed",
+    "deleting",
+)
+"""Of a workload."""
+
+
 class WorkloadView(Struct, frozen=True):
     name: str
     generation: int
@@ -49,8 +67,7 @@ class WorkloadView(Struct, frozen=True):
     """Replicas that shall run (0 while stopped)."""
     ready: int
     state: str
-    """running | starting | degraded | updating | pending | backoff | crash-loop | stopping |
-    stopped | completed | failed | deleting"""
+    """One of STATES."""
     reason: str
     instances: list[InstanceView]
     image: str = ""
@@ -217,6 +234,12 @@ class MutationView(Struct, frozen=True):
     dry_run: bool = False
     seq: int = 0
     """The journal's number of the last entry it made: `nodeorch events --after`."""
+
+
+class HealthView(Struct, frozen=True):
+    """The answer of /healthz and /readyz when all is well; else it is an ErrorView."""
+
+    ok: bool
 
 
 class ErrorView(Struct, frozen=True):

@@ -52,6 +52,7 @@ E234 memory_high above memory
 E235 too short
 E236 not a workload name
 E237 not a block device
+E238 listens where others can reach it
 E250 hook: not exactly one of exec and http
 E301 workloads wait for each other in a circle
 E302 two workloads want one host port

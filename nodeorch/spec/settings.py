@@ -12,6 +12,7 @@ from nodeorch.spec.faults import Faults
 from nodeorch.spec.load import Unparsed, parse
 from nodeorch.spec.mounts import ALLOWED_SOURCES
 from nodeorch.spec.problems import Problem, locate
+from nodeorch.spec.rules_settings import metrics_faults
 from nodeorch.spec.walk import convert
 
 
@@ -95,6 +96,25 @@ class PressureSettings(_Table, frozen=True):
     )
 
 
+LISTEN_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+
+
+class MetricsSettings(_Table, frozen=True):
+    listen: (
+        Annotated[
+            str,
+            Meta(
+                pattern=LISTEN_PATTERN,
+                description="address and port for /metrics, /healthz, /readyz; default: none",
+            ),
+        ]
+        | None
+    ) = None
+    everyone: Annotated[bool, Meta(description="the address may be one that other hosts reach")] = (
+        False
+    )
+
+
 class Settings(_Table, frozen=True):
     node: NodeSettings = NodeSettings()
     paths: PathSettings = PathSettings()
@@ -104,6 +124,7 @@ class Settings(_Table, frozen=True):
     api: ApiSettings = ApiSettings()
     journal: JournalSettings = JournalSettings()
     pressure: PressureSettings = PressureSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def guarded(self) -> tuple[str, ...]:
@@ -125,6 +146,8 @@ def load_settings(
     """
     merged: dict[str, Any] = {}
     problems: list[Problem] = []
+    metrics: tuple[bytes, str, str] | None = None
+    """The file that speaks of them last."""
     failed = False
     for file, text in texts:
         source = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -142,6 +165,15 @@ def load_settings(
         if not failed:
             for name, table in data.items():
                 merged.setdefault(name, {}).update(table)
+            if "metrics" in data:
+                metrics = (source, file, stem)
     if failed:
         return None, tuple(problems)
-    return convert(merged, Settings, Faults()), tuple(problems)
+    settings = convert(merged, Settings, Faults())
+    if metrics is not None:
+        faults = Faults()
+        faults.add_unless_known(metrics_faults(settings.metrics))
+        problems += locate(faults, *metrics)
+        if faults.errors:
+            return None, tuple(problems)
+    return settings, tuple(problems)

@@ -43,6 +43,7 @@ _PATTERN_FIXES = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$": (
         "use letters, digits, _ . and -, beginning with a letter or digit, at most 63"
     ),
+    r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$": 'write an address and a port: "127.0.0.1:9464"',
     NAME_PATTERN: ("use a-z, 0-9 and - inside, at most 63 characters"),
 }
 

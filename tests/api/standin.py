@@ -20,6 +20,7 @@ from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
 from nodeorch.decide.status import Surroundings, workload_view
 from nodeorch.decide.template import diff
+from nodeorch.meters import CallMeter, LoopMeter, Meters, ProbeMeter, Process, WorkloadMeters
 from nodeorch.model import actions
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.facts import Command, Done, Fact, SpecsSeen
@@ -132,6 +133,22 @@ class ScriptedEngine:
             await asyncio.sleep(0.005)
 
 
+def no_meters() -> Meters:
+    """All at nought; the loop has just stepped."""
+    return Meters(
+        loop=LoopMeter(stepped_at=StandInClock().now()),
+        workloads=WorkloadMeters(),
+        engine=CallMeter(),
+        probes=ProbeMeter(),
+        store=CallMeter(),
+        process=lambda: Process(
+            resident=1 << 25, cpu_seconds=1.5, open_files=20, most_files=1024, started_wall=WALL
+        ),
+        store_bytes=lambda: 4096,
+        waiting=lambda: 0,
+    )
+
+
 class StandIn:
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(paths=PathSettings(workloads=str(directory)))
@@ -139,6 +156,7 @@ class StandIn:
         self.store = MemoryStore()
         self.engine = ScriptedEngine()
         self.plan = Plan()
+        self.meters = no_meters()
         self.samples: dict[str, Sample] = {}
         self.probes: dict[Any, Any] = {}
         self.looks = 0

@@ -88,3 +88,39 @@ def test_names() -> None:
     assert all(map(is_name, ["a", "0", "web-1", "a" * 63]))
     for name in ["", "-a", "a-", "A", "a_b", "a.b", "../x", "a/b", "a" * 64, "a\n", "é", "a "]:
         assert not is_name(name)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9464", "127.0.0.2:1", "[::1]:65535"])
+def test_metrics_may_listen_where_only_the_host_is(listen: str) -> None:
+    assert good(f'[metrics]\nlisten = "{listen}"\n').metrics.listen == listen
+
+
+@pytest.mark.parametrize(
+    ("listen", "code"),
+    [
+        ("0.0.0.0:9464", "E238"),
+        ("[::]:9464", "E238"),
+        ("192.168.1.5:9464", "E238"),
+        ("127.0.0.1:0", "E104"),
+        ("127.0.0.1:65536", "E104"),
+        ("127.0.0.999:9464", "E214"),
+        ("9464", "E105"),
+        ("localhost:9464", "E105"),
+        ("127.0.0.1", "E105"),
+    ],
+)
+def test_metrics_do_not_listen_elsewhere_by_mistake(listen: str, code: str) -> None:
+    settings, problems = load_settings([("a.toml", f'[metrics]\nlisten = "{listen}"\n')])
+    assert settings is None
+    assert [(p.code, p.line, p.field) for p in problems] == [(code, 2, "a.metrics.listen")]
+    assert problems[0].fix
+
+
+def test_metrics_for_everyone_have_to_be_said() -> None:
+    """In whichever file: what counts is what comes of all of them."""
+    everywhere = '[metrics]\nlisten = "0.0.0.0:9464"\n'
+    assert good(everywhere, "[metrics]\neveryone = true\n").metrics.everyone
+    settings, problems = load_settings(
+        [("a.toml", everywhere + "everyone = true\n"), ("b.toml", "[metrics]\neveryone = false\n")]
+    )
+    assert settings is None and [p.code for p in problems] == ["E238"]

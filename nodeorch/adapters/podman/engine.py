@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from nodeorch.adapters.podman import host, images, limits, replies, streams, verify
 from nodeorch.adapters.podman.client import Client, Reply
+from nodeorch.adapters.podman.counted import counted
 from nodeorch.adapters.podman.create import Host, ImageConfig, specification
+from nodeorch.meters import CallMeter
 from nodeorch.model.workload import Pull, Resources, Workload
 from nodeorch.model.world import Container, State
 from nodeorch.ports import EngineError, LogLine
@@ -57,24 +59,28 @@ class PodmanEngine:
     """Every call has a timeout and raises only EngineError."""
 
     def __init__(self, socket: str) -> None:
+        self.calls = CallMeter()
         self._client = Client(socket)
         self._host: Host | None = None
 
     async def close(self) -> None:
         await self._client.close()
 
+    @counted
     async def ping(self) -> str:
         """Needs no thread: it tells the truth even when every thread waits for Podman."""
         return await self._client.ping()
 
     # -- looking ------------------------------------------------------------------
 
+    @counted
     async def list(self) -> tuple[Container, ...]:
         filters = msgspec.json.encode({"label": [streams.LABEL]}).decode()
         params = {"all": "true", "filters": filters}
         reply = await self._client.call("GET", "containers/json", params=params, timeout=QUICK)
         return replies.listing(reply.body)
 
+    @counted
     async def inspect(self, container_id: str) -> Container:
         seen = await self._inspect(container_id)
         container = replies.container(seen)
@@ -87,6 +93,7 @@ class PodmanEngine:
         reply = await self._client.call("GET", path, timeout=QUICK, urgent=True)
         return msgspec.json.decode(reply.body, type=replies.Inspect)
 
+    @counted
     async def ensure_image(
         self, image: str, policy: Pull, progress: Callable[[str], None] | None = None
     ) -> tuple[str, str]:
@@ -94,6 +101,7 @@ class PodmanEngine:
 
     # -- making -------------------------------------------------------------------
 
+    @counted
     async def create(
         self,
         name: str,
@@ -153,6 +161,7 @@ class PodmanEngine:
 
     # -- acting -------------------------------------------------------------------
 
+    @counted
     async def start(self, container_id: str, *, urgent: bool = False) -> Container:
         """Start and inspect.
 
@@ -193,6 +202,7 @@ class PodmanEngine:
         await asyncio.sleep(LAST_PAUSE)
         return await self._client.call("POST", path, timeout=SLOW, urgent=urgent)
 
+    @counted
     async def kill(self, container_id: str, signal: str) -> None:
         """A container that does not run is fine."""
         path, params = f"containers/{container_id}/kill", {"signal": signal}
@@ -202,6 +212,7 @@ class PodmanEngine:
             if "can only kill running containers" not in error.words:
                 raise
 
+    @counted
     async def remove(self, container_id: str) -> None:
         # "v" is Docker's word: on Podman's own path only "volumes" counts.
         params = {"force": "true", "timeout": "0", "volumes": "true"}
@@ -219,6 +230,7 @@ class PodmanEngine:
             if removed.err:
                 raise EngineError("refused", f"cannot remove {container_id}: {removed.err}")
 
+    @counted
     async def update(self, container_id: str, resources: Resources) -> None:
         """Live. Podman 4 forgets it at the next start, and its inspection never shows it."""
         here = await self._about_host()
@@ -226,9 +238,11 @@ class PodmanEngine:
         path = f"containers/{container_id}/update"
         await self._client.call("POST", path, body=body, timeout=QUICK)
 
+    @counted
     async def unpause(self, container_id: str) -> None:
         await self._client.call("POST", f"containers/{container_id}/unpause", timeout=QUICK)
 
+    @counted
     async def rename(self, container_id: str, name: str) -> None:
         path, params = f"containers/{container_id}/rename", {"name": name}
         await self._client.call("POST", path, params=params, timeout=QUICK)
@@ -247,6 +261,7 @@ class PodmanEngine:
             self._client, container_id, instance, follow=follow, tail=tail, since=since or ""
         )
 
+    @counted
     async def exec(
         self, container_id: str, command: Sequence[str], timeout: float
     ) -> tuple[int, str]:

@@ -13,6 +13,7 @@ from nodeorch.adapters.probes.exec import Exec, ExecTry
 from nodeorch.adapters.probes.lane import Lane
 from nodeorch.adapters.probes.net import NetTry
 from nodeorch.adapters.probes.outcome import Outcome
+from nodeorch.meters import ProbeMeter
 from nodeorch.model.facts import ProbeSeen
 from nodeorch.model.tally import Tally, count
 from nodeorch.ports import Inbox, ProbeResult, ProbeTarget
@@ -116,6 +117,7 @@ class _Probe:
                 self.cadence.quick = False
         self.due = self.cadence.after(passed, self.started, now)
         self._remember(passed, outcome.words, now - self.started)
+        self.runner.meter.add(self.target, outcome.passed, now - self.started)
         if verdict is not None:
             self.runner.inbox(
                 ProbeSeen(
@@ -169,6 +171,7 @@ class ProbeRunner:
         self.exec = exec
         self.wall = wall
         self.lanes = (Lane(net_slots), Lane(exec_slots))
+        self.meter = ProbeMeter()
         self._probes: dict[tuple[str, str], _Probe] = {}
         self._heap: list[tuple[float, int, _Probe]] = []
         self._numbers = counter()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from nodeorch.adapters.sqlite import rows, schema
+from nodeorch.meters import WRITE_BOUNDS, CallMeter
 from nodeorch.model.world import Version
 from nodeorch.ports import Changes, Entry, Remembered, StoreError
 
@@ -62,6 +63,7 @@ class SqliteStore:
         self._opened = False
         self._db: sqlite3.Connection | None = None
         self._rebuilt = False
+        self.calls = CallMeter(bounds=WRITE_BOUNDS)
 
     async def open(self) -> None:
         """Raises schema.SchemaTooNew, ports.StoreError; can be called again after the latter."""
@@ -75,8 +77,21 @@ class SqliteStore:
 
     async def save(self, changes: Changes) -> tuple[Entry, ...]:
         """Commit durably; the journal's new entries come back numbered. Raises StoreError."""
-        entries: tuple[Entry, ...] = await self._submit(changes, None)
-        return entries
+        began, result = time.monotonic(), "failed"
+        try:
+            entries: tuple[Entry, ...] = await self._submit(changes, None)
+            result = "ok"
+            return entries
+        finally:
+            self.calls.add("save", result, time.monotonic() - began)
+
+    def size(self) -> int:
+        """Bytes of the database's files."""
+        return sum(
+            path.stat().st_size
+            for suffix in ("", "-wal", "-shm")
+            if (path := self._path.with_name(self._path.name + suffix)).exists()
+        )
 
     async def entries(
         self,
