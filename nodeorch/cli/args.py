@@ -54,19 +54,18 @@ class Since(click.ParamType):  # type: ignore[type-arg]
         from datetime import UTC, datetime, timedelta
 
         text = str(value)
-        if _PART.match(text):
-            ago = timedelta(seconds=DURATION.convert(text, param, ctx))
-            try:
-                return (datetime.now(UTC) - ago).isoformat()
-            except OverflowError:
-                self.fail(f"{text!a} ago was before all time")
         try:
-            when = datetime.fromisoformat(text)
+            if _PART.match(text):
+                when = datetime.now(UTC) - timedelta(seconds=DURATION.convert(text, param, ctx))
+            else:
+                when = datetime.fromisoformat(text)
+                if when.tzinfo is None:
+                    self.fail(f'{text!a} names no time zone: write "2024-05-01T10:00:00Z"')
+            return when.astimezone(UTC).isoformat()
+        except OverflowError:
+            self.fail(f"{text!a} is before all time")
         except ValueError:
             self.fail(f'{text!a} is not a time: write "10m" or "2024-05-01T10:00:00Z"')
-        if when.tzinfo is None:
-            self.fail(f'{text!a} names no time zone: write "2024-05-01T10:00:00Z", or "+02:00"')
-        return when.isoformat()
 
 
 class Pattern(click.ParamType):  # type: ignore[type-arg]

@@ -53,9 +53,9 @@ class Screen:
             os.read(self._wakes, 512)
         if self._in not in ready:
             return ""
-        typed = os.read(self._in, 64)
-        if not typed:
-            return "q"  # the terminal has gone
+        typed = b"q"  # if the terminal has gone
+        with suppress(OSError):
+            typed = os.read(self._in, 64) or typed
         return ARROWS.get(typed[:3], typed[:1].decode("latin-1"))
 
     def enter(self) -> None:
@@ -107,13 +107,16 @@ def opened() -> Iterator[Screen]:
         screen.enter()
         yield screen
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # an impatient second ^C leaves no half
         signal.set_wakeup_fd(old_waker)
         try:
             screen.leave()
         finally:
             screen.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _exit(number: int, at: FrameType | None) -> None:
