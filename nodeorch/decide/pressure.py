@@ -33,16 +33,18 @@ def pressure_seen(world: World, fact: PressureSeen, now: float) -> World:
     return _evict(world, words, now) if words and not paused else world
 
 
-def held_back(world: World, state: WorkloadState, now: float) -> tuple[Why, float] | None:
-    """Why an instance may not start while the host stalls, and until when at least."""
+def held_back(world: World, state: WorkloadState, now: float) -> tuple[Why, float | None] | None:
+    """Why an instance may not start while the host stalls; until when, once it is calm."""
     pressure, rules = world.pressure, world.node.pressure
     if pressure.last_over is None or not _may_go(rules, state):
         return None
+    if pressure.words:
+        return Why(code=Code.EVICTED, words=f"waits: {pressure.words}"), None
     until = pressure.last_over + rules.rest
     if until <= now:
         return None
-    words = pressure.words or f"the host stalled; it has to be calm for {rules.rest:g} s"
-    return Why(code=Code.EVICTED, words=f"waits: {words}"), until
+    words = f"waits: the host stalled; it has to be calm for {rules.rest:g} s"
+    return Why(code=Code.EVICTED, words=words), until
 
 
 def _over(rules: PressureRules, fact: PressureSeen) -> str:

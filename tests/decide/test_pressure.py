@@ -64,6 +64,15 @@ def test_what_was_evicted_comes_back_after_a_time_of_calm() -> None:
     assert own.last_exit.why.words.startswith("evicted: io pressure")
 
 
+def test_as_long_as_it_stalls_nothing_comes_back_however_short_the_rest() -> None:
+    rules = replace(RULES, rest=0.5)
+    story = feel(pressed(workload("a", priority=-1), rules=rules), memory=50.0)
+    story.wait(1.9).settle()
+    assert story.running() == set()
+    feel(story, memory=0.0).wait(0.6).settle()
+    assert story.running() == {"a.0.g1"}
+
+
 def test_among_equals_the_youngest_goes() -> None:
     story = pressed(workload("a", priority=-1), workload("b", priority=-1))
     story.die("a.0.g1").settle()
