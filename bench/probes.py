@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
 
 from bench.table import Row, compared, markdown
-from nodeorch.adapters.probes.http import request
+from nodeorch.adapters.probes.http import Answer, request
 from nodeorch.adapters.probes.net import NetTry
 from nodeorch.adapters.probes.outcome import Outcome
 from nodeorch.model.workload import Http
@@ -52,7 +52,8 @@ async def ours(port: int, http: Http | None) -> None:
         def end(over: asyncio.Future[None] = over) -> None:
             over.set_result(None)
 
-        NetTry("127.0.0.1", port, http, message, 5.0, outcomes.append, end).start()
+        talk = Answer(http, "127.0.0.1", message) if http else None
+        NetTry("127.0.0.1", port, talk, 5.0, outcomes.append, end).start()
         await over
     assert all(outcome.passed for outcome in outcomes), outcomes[-1]
 

@@ -168,7 +168,10 @@ class ProbeResult(Struct, frozen=True):
     """Seconds."""
     wall: float
     in_a_row: int
+    """Tries with this result, the last one included."""
     runs: int
+    since: float = 0.0
+    """When the first of those in a row ended; wall time."""
 
 
 class Prober(Protocol):

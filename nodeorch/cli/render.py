@@ -240,22 +240,29 @@ def _instance_row(view: View) -> list[str]:
 
 
 def _probes(instances: Sequence[View]) -> None:
+    """The last result of each, failing ones first."""
+    found = [
+        (instance["name"], kind, probe)
+        for instance in instances
+        for kind, probe in instance["probes"].items()
+    ]
     rows = [
         [
-            instance["name"],
+            name,
             kind,
             "passes" if probe["passed"] else "fails",
+            f"{age(probe['since'])} ({probe['in_a_row']}x)",
             f"{probe['latency_ms']:.1f}ms",
             f"{age(probe['at'])} ago",
             str(probe["runs"]),
             probe["words"],
         ]
-        for instance in instances
-        for kind, probe in instance["probes"].items()
+        for name, kind, probe in sorted(found, key=lambda item: bool(item[2]["passed"]))
     ]
     if rows:
         say()
-        table(("INSTANCE", "PROBE", "VERDICT", "TOOK", "LAST", "RUNS", "SAID"), rows)
+        header = ("INSTANCE", "PROBE", "VERDICT", "FOR", "TOOK", "LAST", "RUNS", "SAID")
+        table(header, rows)
 
 
 def event(view: View, width: int = 14) -> None:
@@ -268,6 +275,8 @@ def why(name: str, view: View) -> None:
     say(headline(view["workload"]) if view["workload"] else f"{name}: gone")
     if view["workload"] and view["workload"]["reason"]:
         say(f"  {clean(view['workload']['reason'])}")
+    if view["workload"]:
+        _probes(view["workload"]["instances"])
     say("\nnow")
     for words in view["now"] or ["nothing to do"]:
         say(f"  {clean(words)}")
@@ -276,8 +285,10 @@ def why(name: str, view: View) -> None:
     width = max((len(e["code"]) for e in events), default=0)
     for e in events:
         who = f"{clean(e['instance'])}: " if e["instance"] else ""
+        took = e["details"].get("latency_ms")
+        said = clean(e["words"]) + ("" if took is None else f" (took {took:.1f}ms)")
         ago = f"{age(e['at'])} ago"
-        say(f"  {clock(e['at'])}  {ago:>11}  {clean(e['code']):<{width}}  {who}{clean(e['words'])}")
+        say(f"  {clock(e['at'])}  {ago:>11}  {clean(e['code']):<{width}}  {who}{said}")
 
 
 def changes(plans: Sequence[View]) -> None:

@@ -106,7 +106,9 @@ def _readiness(world: World, old: Instance | None, instance: Instance) -> World:
         world = put_instance(world, replace(instance, was_ready=True))
         return say(world, Code.READY, "is ready", name, instance.name)
     if instance.running and instance.died_at is None:
-        return say(world, Code.NOT_READY, "is not ready any more", name, instance.name)
+        cause = ": its readiness probe fails" if instance.readiness is False else ""
+        words = f"is not ready any more{cause}"
+        return say(world, Code.NOT_READY, words, name, instance.name)
     return world
 
 

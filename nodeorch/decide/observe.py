@@ -132,7 +132,9 @@ def probe_seen(world: World, fact: ProbeSeen, now: float) -> World:
         )
     world = put_instance(world, instance)
     if not fact.passed:
-        world = note(world, why, instance.record.workload, instance.name)
+        took = None if fact.latency is None else round(fact.latency * 1000, 2)
+        details = {"probe": fact.probe, "latency_ms": took}
+        world = note(world, why, instance.record.workload, instance.name, **details)
     return world
 
 

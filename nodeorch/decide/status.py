@@ -180,7 +180,7 @@ def _describe(
     if busy == "stop" or (instance.running and instance.doom is not None):
         return "stopping", instance.doom.words if instance.doom else ""
     if instance.running and instance.died_at is None:
-        return _describe_running(state, instance, last)
+        return _describe_running(state, instance, last, around)
     if not own.container_id:
         return "creating", "its container is being created"
     if busy == "start":
@@ -190,7 +190,9 @@ def _describe(
     return _describe_ended(world, state, instance, around, last)
 
 
-def _describe_running(state: WorkloadState, instance: Instance, last: str) -> tuple[str, str]:
+def _describe_running(
+    state: WorkloadState, instance: Instance, last: str, around: Surroundings
+) -> tuple[str, str]:
     if instance.state is State.PAUSED:
         return "paused", "paused outside nodeorch"
     if is_ready(state, instance):
@@ -198,10 +200,17 @@ def _describe_running(state: WorkloadState, instance: Instance, last: str) -> tu
     if awaited_hook(state, instance) is not None:
         return "starting", instance.hook_error or "its post-start hook has not passed yet"
     if instance.was_ready:
-        return "unready", "its readiness probe fails"
+        return "unready", "its readiness probe fails" + _said(instance, "readiness", around)
     startup = own_workload(state, instance).probes.startup
     held = startup is not None and not instance.record.startup_passed
-    return "starting", f"its {'startup' if held else 'readiness'} probe has not passed yet"
+    kind = "startup" if held else "readiness"
+    return "starting", f"its {kind} probe has not passed yet" + _said(instance, kind, around)
+
+
+def _said(instance: Instance, kind: str, around: Surroundings) -> str:
+    """What the last try of a probe came to, if it failed."""
+    result = around.probes.get((instance.name, kind))
+    return f": {result.words}" if result is not None and not result.passed else ""
 
 
 def _describe_ended(
@@ -236,6 +245,8 @@ def _probe_view(result: ProbeResult) -> ProbeView:
         latency_ms=round(result.latency * 1000, 2),
         at=rfc3339(result.wall) or "",
         runs=result.runs,
+        in_a_row=result.in_a_row,
+        since=rfc3339(result.since),
     )
 
 

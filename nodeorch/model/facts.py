@@ -90,6 +90,8 @@ class ProbeSeen(_Fact, frozen=True):
     """"startup" | "readiness" | "liveness"."""
     passed: bool
     words: str = ""
+    latency: float | None = None
+    """Seconds, of the try that decided."""
 
 
 class PressureSeen(_Fact, frozen=True):

@@ -40,6 +40,10 @@ class ProbeView(Struct, frozen=True):
     latency_ms: float
     at: str
     runs: int
+    in_a_row: int = 0
+    """Tries with this result, the last one included."""
+    since: str | None = None
+    """When the first of those ended."""
 
 
 STATES = (

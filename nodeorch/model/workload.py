@@ -25,6 +25,18 @@ Cpus = Annotated[
 ]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/", description="an absolute path")]
+CaFile = Annotated[
+    str,
+    Meta(pattern=r"^/", description="file on the host: CAs that the certificate must come from"),
+]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+ServerName = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
+        description="asked for; with ca, the certificate must be for it",
+    ),
+]
 
 MIB = 1 << 20
 
@@ -166,6 +178,11 @@ class Volume(_Spec, frozen=True):
     read_only: bool = False
 
 
+class Scheme(StrEnum):
+    HTTP = "http"
+    HTTPS = "https"
+
+
 class Http(_Spec, frozen=True):
     port: PortNumber
     path: Annotated[str, Meta(pattern=r"^/[!-~]*$")] = "/"
@@ -176,6 +193,15 @@ class Http(_Spec, frozen=True):
     ] = ()
     headers: dict[str, str] = {}
     body: Annotated[str | None, Meta(description="text that the answer must contain")] = None
+    scheme: Annotated[
+        Scheme, Meta(description='"https": over TLS; the certificate is checked only with ca')
+    ] = Scheme.HTTP
+    ca: CaFile | None = None
+    server_name: ServerName | None = None
+
+    @property
+    def tls(self) -> bool:
+        return self.scheme is Scheme.HTTPS
 
 
 class Tcp(_Spec, frozen=True):
@@ -183,11 +209,21 @@ class Tcp(_Spec, frozen=True):
 
 
 class Grpc(_Spec, frozen=True):
+    """grpc.health.v1.Health/Check, the standard health protocol."""
+
     port: PortNumber
+    service: Annotated[
+        str, Meta(pattern=r"^[!-~]{0,255}$", description='asked about; "": the server as a whole')
+    ] = ""
+    tls: Annotated[bool, Meta(description="over TLS; the certificate is checked only with ca")] = (
+        False
+    )
+    ca: CaFile | None = None
+    server_name: ServerName | None = None
 
 
 class Probe(_Spec, frozen=True):
-    """Exactly one of http, tcp, exec (grpc is reserved and not accepted yet)."""
+    """Exactly one of http, tcp, grpc, exec."""
 
     http: Http | None = None
     tcp: Tcp | None = None

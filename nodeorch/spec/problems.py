@@ -19,11 +19,11 @@ E109 a NUL character
 E201 name differs from the file's
 E202 volume: not exactly one of name, source, tmpfs
 E203 probe: not exactly one of http, tcp, exec
-E204 grpc probes are not supported yet
+E204 TLS keys of a probe without TLS, or a CA without a name
 E205 several replicas with one fixed host port
 E206 networks contradict each other
 E207 published ports on a network that publishes none
-E208 http or tcp probe, or http hook, without a network
+E208 http, tcp or grpc probe, or http hook, without a network
 E210 unknown capability
 E211 unknown signal
 E212 unknown ulimit

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 
-from nodeorch.model.workload import Port, Probe, Workload
+from nodeorch.model.workload import Grpc, Http, Port, Probe, Workload
 from nodeorch.spec.faults import Fault, Path, quote
 from nodeorch.spec.mounts import allowed_mount, normalise, refused_mount, within
 from nodeorch.spec.units import format_seconds
@@ -18,6 +18,7 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")
 _TMPFS_MIN = 4096
 _PROBE_MIN = 0.01
+PROBE_KINDS = ("http", "tcp", "grpc", "exec")
 _TARGETS = ("/dev", "/proc", "/sys")
 
 
@@ -142,22 +143,34 @@ def probes(w: Workload) -> Iterator[Fault]:
 
 
 def _probe(w: Workload, probe: Probe, path: Path) -> Iterator[Fault]:
-    if probe.grpc is not None:
-        fix = "use tcp = { port = ... } or exec meanwhile"
-        yield Fault((*path, "grpc"), "E204", "grpc probes are not supported yet", fix, on_key=True)
-    kinds = [kind for kind in ("http", "tcp", "exec") if getattr(probe, kind) is not None]
-    if len(kinds) != 1 and not (probe.grpc and not kinds):
-        found = "has none of http, tcp and exec" if not kinds else f"has {' and '.join(kinds)}"
+    kinds = [kind for kind in PROBE_KINDS if getattr(probe, kind) is not None]
+    if len(kinds) != 1:
+        none = "has none of http, tcp, grpc and exec"
         fix = 'write http = { port = 8080 }, tcp = { port = 1 } or exec = ["program"]'
-        yield Fault(path, "E203", found, fix if not kinds else "keep exactly one of them")
-    if "none" in w.main.networks and (probe.http or probe.tcp):
+        found = f"has {' and '.join(kinds)}" if kinds else none
+        yield Fault(path, "E203", found, "keep exactly one of them" if kinds else fix)
+    if "none" in w.main.networks and (probe.http or probe.tcp or probe.grpc):
         message = 'with networks = ["none"] there is nothing to connect to'
         yield Fault((*path, kinds[0]), "E208", message, "use exec", on_key=True)
     if probe.exec is not None and (not probe.exec or not probe.exec[0]):
         yield Fault((*path, "exec"), "E221", "the program's name is empty", "name a program")
     if probe.http:
         yield from headers(probe.http.headers, (*path, "http", "headers"))
+        yield from tls(probe.http, (*path, "http"), 'scheme = "https"')
+    if probe.grpc:
+        yield from tls(probe.grpc, (*path, "grpc"), "tls = true")
     yield from _probe_times(probe, path)
+
+
+def tls(spec: Http | Grpc, path: Path, switch: str) -> Iterator[Fault]:
+    for key in ("ca", "server_name"):
+        if not spec.tls and getattr(spec, key) is not None:
+            message = f"{key} means something over TLS only"
+            yield Fault((*path, key), "E204", message, f"add {switch}, or remove {key}")
+    if spec.tls and spec.ca is not None and spec.server_name is None:
+        message = "ca alone would accept a certificate for any name"
+        fix = 'add server_name = "..." as it stands in the certificate'
+        yield Fault((*path, "ca"), "E204", message, fix)
 
 
 def _probe_times(probe: Probe, path: Path) -> Iterator[Fault]:

@@ -21,13 +21,13 @@ from nodeorch.spec.walk import Plain, plain, type_info
 Schema = dict[str, Any]
 
 _ONE_OF_VOLUME = [{"required": [key]} for key in ("name", "source", "tmpfs")]
-_ONE_OF_PROBE = [{"required": [key]} for key in ("http", "tcp", "exec")]
+_ONE_OF_PROBE = [{"required": [key]} for key in ("http", "tcp", "grpc", "exec")]
 _ONE_OF_HOOK = [{"required": [key]} for key in ("exec", "http")]
 _WORDS: Schema = {"type": "string"}
 
 _MORE: dict[str, Schema] = {
     "Volume": {"oneOf": _ONE_OF_VOLUME},
-    "Probe": {"oneOf": _ONE_OF_PROBE, "not": {"required": ["grpc"]}},
+    "Probe": {"oneOf": _ONE_OF_PROBE},
     "PostStart": {"oneOf": _ONE_OF_HOOK},
     "PreStop": {"oneOf": _ONE_OF_HOOK},
 }

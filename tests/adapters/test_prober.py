@@ -50,8 +50,13 @@ async def test_a_pass_is_told_once_and_results_are_shown(bench: Bench) -> None:
     bench.want(http(server.port))
     assert bench.runner.results() == {}
     await bench.runs(4)
-    assert bench.facts == [ProbeSeen("web.0.g1", "id-web.0.g1", "readiness", True, "status 200")]
+    [fact] = bench.facts
+    took = fact.latency
+    assert took is not None and 0 < took < 5
+    whole = ProbeSeen("web.0.g1", "id-web.0.g1", "readiness", True, "status 200", took)
+    assert fact == whole
     result = bench.runner.results()["web.0.g1", "readiness"]
+    assert 1e9 < result.since < result.wall
     assert result.passed and result.in_a_row == result.runs and result.words == "status 200"
     assert 0 < result.latency < 5 and result.wall > 1e9
     assert server.requests[0].startswith(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:")

@@ -18,7 +18,7 @@ def ok(body: str = "", *headers: str, status: str = "200 OK") -> bytes:
 
 
 def judge(http: Http, data: bytes, *, eof: bool = True, piece: int = 0) -> Outcome | None:
-    answer = Answer(http, "10.88.0.5")
+    answer = Answer(http, "10.88.0.5", b"")
     step = piece or len(data) or 1
     for at in range(0, len(data), step):
         if answer.whole:
@@ -95,7 +95,7 @@ def test_answers(case: int, piece: int) -> None:
 
 def test_an_answer_that_tells_its_length_needs_no_end() -> None:
     for data in (ok("hello", "Content-Length: 5"), ok("5\r\nhello\r\n0\r\n\r\n", CHUNKED)):
-        answer = Answer(PLAIN, "10.88.0.5")
+        answer = Answer(PLAIN, "10.88.0.5", b"")
         answer.feed(data)
         assert answer.whole and answer.outcome == Outcome(True, "status 200")
     answer.feed(b"")
@@ -106,19 +106,19 @@ def test_a_pass_is_known_from_the_first_line() -> None:
 
 
 def test_what_is_there_when_time_is_up_must_do() -> None:
-    answer = Answer(HELLO, "10.88.0.5")
+    answer = Answer(HELLO, "10.88.0.5", b"")
     answer.feed(ok("hell"))
     answer.expire("no answer within 1s")
     assert answer.outcome is not None
     assert answer.outcome.words.endswith('body "hell" does not contain "hello"')
-    answer = Answer(HELLO, "10.88.0.5")
+    answer = Answer(HELLO, "10.88.0.5", b"")
     answer.feed(b"HTTP/1.")
     answer.expire("no answer within 1s")
     assert answer.outcome == Outcome(False, f"{URL}: no answer within 1s", timed_out=True)
 
 
 def test_endless_answers_are_cut_off() -> None:
-    answer = Answer(HELLO, "10.88.0.5")
+    answer = Answer(HELLO, "10.88.0.5", b"")
     answer.feed(ok())
     fed = 0
     while not answer.whole:
@@ -126,7 +126,7 @@ def test_endless_answers_are_cut_off() -> None:
         fed += 1000
     assert fed <= BODY_LIMIT + 1000
     assert answer.outcome is not None and answer.outcome.passed is False
-    answer = Answer(PLAIN, "10.88.0.5")
+    answer = Answer(PLAIN, "10.88.0.5", b"")
     answer.feed(b"HTTP/1.1 500 X\r\n")
     fed = 0
     while not answer.whole:

@@ -10,7 +10,7 @@ BODY_LIMIT = 64 * 1024
 
 
 def where(http: Http, address: str) -> str:
-    return f"http://{authority(address, http.port)}{http.path}"
+    return f"{http.scheme}://{authority(address, http.port)}{http.path}"
 
 
 def what(http: Http, address: str) -> str:
@@ -24,7 +24,7 @@ def authority(address: str, port: int) -> str:
 def request(http: Http, address: str) -> bytes:
     """The whole request, the same for each try."""
     headers = {
-        "Host": authority(address, http.port),
+        "Host": authority(http.server_name or address, http.port),
         "User-Agent": "nodeorch",
         "Accept": "*/*",
         "Connection": "close",
@@ -41,15 +41,16 @@ def request(http: Http, address: str) -> bytes:
 
 
 class Answer:
-    """Takes the answer as it arrives; the outcome is there as soon as it is certain.
+    """A talk.Talk. Takes the answer as it arrives; the outcome is there once it is certain.
 
     Each byte is looked at once, and no more than 32 KiB of head and 64 KiB of body are
     kept: a hostile workload costs little.
     """
 
-    def __init__(self, http: Http, address: str) -> None:
+    def __init__(self, http: Http, address: str, message: bytes) -> None:
         self._http = http
-        self._what = what(http, address)
+        self.greeting = message
+        self.what = what(http, address)
         self._needle = http.body.encode() if http.body is not None else None
         self._pending = bytearray()
         """Received and not yet understood."""
@@ -72,6 +73,9 @@ class Answer:
         self._take_body()
         self._judge(False)
 
+    def reply(self) -> bytes:
+        return b""
+
     def end(self) -> None:
         """The other side has closed."""
         if self._body is None and not self._status:
@@ -86,7 +90,7 @@ class Answer:
         if self._status and self.outcome is None:
             self._judge(True)
         if self.outcome is None:
-            self.outcome = Outcome(False, f"{self._what}: {words}", timed_out=True)
+            self.outcome = Outcome(False, f"{self.what}: {words}", timed_out=True)
 
     def _head(self) -> bool:
         """True when the head is complete."""
@@ -212,5 +216,5 @@ class Answer:
 
     def _settle(self, passed: bool, words: str) -> None:
         if self.outcome is None:
-            what = "" if passed else f"{printable(self._what)}: "
+            what = "" if passed else f"{printable(self.what)}: "
             self.outcome = Outcome(passed, what + words)

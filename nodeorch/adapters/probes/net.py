@@ -11,16 +11,16 @@ import os
 import socket
 from collections.abc import Callable
 
-from nodeorch.adapters.probes import http as http_
+from nodeorch.adapters.probes.http import authority
 from nodeorch.adapters.probes.outcome import Outcome, errno_words, ours, printable, seconds
-from nodeorch.model.workload import Http
+from nodeorch.adapters.probes.talk import Talk
 
 _PIECES = 1000
 """Reads of one answer: one that drips byte by byte is cut off."""
 
 
 class NetTry:
-    """Connects, and with ``http`` asks; calls ``done`` once, and ``closed`` when all is over.
+    """Connects, and with ``talk`` asks; calls ``done`` once, and ``closed`` when all is over.
 
     The outcome can be there before the end: the rest of an answer is still read then, so
     that the workload does not see its connection reset.
@@ -30,8 +30,7 @@ class NetTry:
         self,
         address: str,
         port: int,
-        http: Http | None,
-        message: bytes,
+        talk: Talk | None,
         timeout: float,
         done: Callable[[Outcome], None],
         closed: Callable[[], None],
@@ -40,13 +39,12 @@ class NetTry:
         self._address, self._port = address, port
         self._done, self._closed = done, closed
         self._timeout = timeout
-        self._message = message
-        self._answer = http_.Answer(http, address) if http is not None else None
+        self._talk = talk
         self._told = False
         self._over = False
         self._pieces = 0
         self._socket: socket.socket | None = None
-        self._what = http_.what(http, address) if http else self._peer()
+        self._what = talk.what if talk else f"tcp {authority(address, port)}"
         self._deadline = self._loop.call_later(timeout, self._expire)
 
     def start(self) -> None:
@@ -64,8 +62,8 @@ class NetTry:
         assert self._socket is not None
         if not self._is_connected():
             self._loop.add_writer(self._socket.fileno(), self._connected)
-        elif self._answer is not None:
-            self._ask()
+        elif self._talk is not None:
+            self._ask(self._talk.greeting)
         else:
             self._loop.call_soon(self._connected)
 
@@ -73,9 +71,6 @@ class NetTry:
         """No callbacks from here on."""
         self._told = self._over = True
         self._release()
-
-    def _peer(self) -> str:
-        return f"tcp {http_.authority(self._address, self._port)}"
 
     def _is_connected(self) -> bool:
         """On one host the handshake is mostly over at once: that saves waking up for it."""
@@ -92,28 +87,33 @@ class NetTry:
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._fail(code)
-        elif self._answer is not None:
+        elif self._talk is not None:
             self._loop.remove_writer(self._socket.fileno())
-            self._ask()
+            self._ask(self._talk.greeting)
         else:
             self._tell(Outcome(True, "connected"))
             self._finish()
 
-    def _ask(self) -> None:
-        """The request is short: a fresh socket takes it whole, or refuses it."""
+    def _ask(self, greeting: bytes) -> None:
+        assert self._socket is not None
+        if code := self._send(greeting):
+            self._loop.call_soon(self._fail, code)
+        else:
+            self._loop.add_reader(self._socket.fileno(), self._readable)
+
+    def _send(self, data: bytes) -> int:
+        """What we say is short: a socket takes it whole. 0, or an errno."""
         assert self._socket is not None
         try:
-            sent = self._socket.send(self._message)
+            sent = self._socket.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return 0  # it may have answered before it hung up: the next read tells
         except OSError as error:
-            self._loop.call_soon(self._fail, error.errno or errno.EIO)
-            return
-        if sent < len(self._message):
-            self._loop.call_soon(self._fail, errno.EMSGSIZE)
-            return
-        self._loop.add_reader(self._socket.fileno(), self._readable)
+            return error.errno or errno.EIO
+        return 0 if sent == len(data) else errno.EMSGSIZE
 
     def _readable(self) -> None:
-        assert self._socket is not None and self._answer is not None
+        assert self._socket is not None and self._talk is not None
         try:
             data = self._socket.recv(65536)
         except BlockingIOError:
@@ -126,23 +126,25 @@ class NetTry:
                 return self._fail(error.errno or errno.EIO)
         self._pieces += 1
         if data:
-            self._answer.feed(data)
+            self._talk.feed(data)
         else:
-            self._answer.end()
-        if self._answer.outcome is not None:
-            self._tell(self._answer.outcome)
-        if self._answer.whole:
+            self._talk.end()
+        if self._talk.outcome is not None:
+            self._tell(self._talk.outcome)
+        if self._talk.whole or not data:
             self._finish()
+        elif (reply := self._talk.reply()) and (code := self._send(reply)):
+            self._fail(code)
         elif self._pieces >= _PIECES:
             self._tell(Outcome(False, f"{self._what}: the answer drips in too small pieces"))
             self._finish()
 
     def _expire(self) -> None:
         words = f"no answer within {seconds(self._timeout)}"
-        if self._answer is not None:
-            self._answer.expire(words)
-            assert self._answer.outcome is not None
-            self._tell(self._answer.outcome)
+        if self._talk is not None:
+            self._talk.expire(words)
+            assert self._talk.outcome is not None
+            self._tell(self._talk.outcome)
         else:
             self._tell(Outcome(False, f"{self._what}: {words}", timed_out=True))
         self._finish()

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import count as counter
 
-from nodeorch.adapters.probes import cadence, http
+from nodeorch.adapters.probes import cadence
 from nodeorch.adapters.probes.exec import Exec, ExecTry
 from nodeorch.adapters.probes.lane import Lane
 from nodeorch.adapters.probes.net import NetTry
-from nodeorch.adapters.probes.outcome import Outcome
+from nodeorch.adapters.probes.outcome import Outcome, excerpt
+from nodeorch.adapters.probes.talk import talker
 from nodeorch.meters import ProbeMeter
 from nodeorch.model.facts import ProbeSeen
 from nodeorch.model.tally import Tally, count
@@ -34,13 +35,14 @@ class _Probe:
         "cadence",
         "dropped",
         "due",
-        "message",
         "result",
         "runner",
         "runs",
+        "since",
         "started",
         "suspect",
         "suspected",
+        "talker",
         "tally",
         "target",
     )
@@ -57,7 +59,7 @@ class _Probe:
             self.due,
             quick=target.kind in ("startup", "readiness"),
         )
-        self.message = http.request(probe.http, target.address) if probe.http else b""
+        self.talker = talker(probe, target.address)
         self.tally = Tally()
         self.attempt: NetTry | ExecTry | None = None
         self.dropped = False
@@ -66,21 +68,24 @@ class _Probe:
         """Whether it was a suspect when the current try began."""
         self.result: ProbeResult | None = None
         self.runs = 0
+        self.since = 0.0
+        """When the last try's result began to be the same; wall time."""
         self.started = 0.0
 
     def begin(self) -> None:
         self.started = self.runner.loop.time()
         self.suspected = self.suspect
         attempt = self._attempt()
-        if attempt is None:
-            self.done(Outcome(False, "the container has no address; use an exec probe"))
+        if isinstance(attempt, Outcome):
+            self.done(attempt)
             # Not from inside the lane's own bookkeeping.
             self.runner.loop.call_soon(self.closed)
             return
         self.attempt = attempt
         attempt.start()
 
-    def _attempt(self) -> NetTry | ExecTry | None:
+    def _attempt(self) -> NetTry | ExecTry | Outcome:
+        """What to start, or what came of it already."""
         target, probe = self.target, self.target.probe
         if probe.exec is not None:
             return ExecTry(
@@ -91,14 +96,17 @@ class _Probe:
                 self.done,
                 self.closed,
             )
-        net = probe.http or probe.tcp
+        net = probe.http or probe.tcp or probe.grpc
         if net is None or not target.address:
-            return None
+            return Outcome(False, "the container has no address; use an exec probe")
+        try:
+            talk = self.talker()
+        except (OSError, ValueError) as error:  # of our own files: it says nothing about the target
+            return Outcome(None, f"cannot probe: {excerpt(str(error))}")
         return NetTry(
             target.address,
             net.port,
-            probe.http,
-            self.message,
+            talk,
             probe.timeout,
             self.done,
             self.closed,
@@ -126,14 +134,17 @@ class _Probe:
                     self.target.kind,
                     verdict,
                     outcome.words,
+                    now - self.started,
                 )
             )
 
     def _remember(self, passed: bool, words: str, latency: float) -> None:
         same = self.result is not None and self.result.passed is passed
         in_a_row = self.result.in_a_row + 1 if self.result is not None and same else 1
+        wall = self.runner.wall()
+        self.since = self.since if same else wall
         self.runs += 1
-        self.result = ProbeResult(passed, words, latency, self.runner.wall(), in_a_row, self.runs)
+        self.result = ProbeResult(passed, words, latency, wall, in_a_row, self.runs, self.since)
 
     def closed(self) -> None:
         """The try is over: only now may there be another."""
