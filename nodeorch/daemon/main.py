@@ -44,6 +44,7 @@ from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.decide.edit import say
+from nodeorch.files import read_regular
 from nodeorch.meters import Meters
 from nodeorch.model.facts import Fact
 from nodeorch.model.world import Code, Node, PressureRules, World
@@ -106,7 +107,7 @@ class _Daemon:
         await store.open()
         cgroups = CgroupReader()
         engine = PodmanEngine(settings.podman.socket)
-        prober = ProbeRunner(self._put, engine.exec)
+        prober = ProbeRunner(self._put, engine.exec, read_regular)
         history = History()
         usages = UsageSampler(cgroups, self.clock, self._put, history.add)
         deaths = PidfdDeaths(self._put, cgroups.oom_kills, cgroups.belongs)
@@ -118,7 +119,7 @@ class _Daemon:
         files = _spec_files(settings)
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
         places = (settings.volumes.allowed, settings.guarded)
-        hooks = HookCaller(engine.exec)
+        hooks = HookCaller(engine.exec, read_regular)
         executor = Executor(
             engine, cgroups, deaths, Seal(state), hooks, self.clock, self._put, *places
         )

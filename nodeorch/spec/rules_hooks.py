@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from nodeorch.model.workload import PostStart, PreStop, Workload
 from nodeorch.spec.faults import Fault, Path
-from nodeorch.spec.rules_io import headers
+from nodeorch.spec.rules_io import headers, tls
 from nodeorch.spec.units import format_seconds
 
 _LEAST = 0.01
@@ -32,6 +32,7 @@ def _hook(w: Workload, hook: PostStart | PreStop, path: Path) -> Iterator[Fault]
         yield Fault((*path, "exec"), "E221", "the program's name is empty", "name a program")
     if hook.http:
         yield from headers(hook.http.headers, (*path, "http", "headers"))
+        yield from tls(hook.http, (*path, "http"), 'scheme = "https"')
     if hook.timeout < _LEAST:
         message = f"{format_seconds(hook.timeout)} is too short"
         yield Fault((*path, "timeout"), "E235", message, "use 10ms")

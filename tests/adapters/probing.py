@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 
 from nodeorch.adapters.probes import ProbeRunner
+from nodeorch.files import read_regular
 from nodeorch.model.facts import ProbeSeen
 from nodeorch.model.workload import Http, Probe, Tcp
 from nodeorch.ports import ProbeTarget
@@ -93,6 +94,7 @@ class Bench:
         self.runner = ProbeRunner(
             self.facts.append,  # type: ignore[arg-type]
             self.engine.exec,
+            read_regular,
         )
         self.servers: list[Server] = []
         self.wanted: dict[tuple[str, str], ProbeTarget] = {}

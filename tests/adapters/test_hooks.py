@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from nodeorch.adapters.probes import HookCaller
+from nodeorch.files import read_regular
 from nodeorch.model.facts import HookEnd
 from nodeorch.model.workload import Http, Method, PostStart
 from nodeorch.ports import EngineError
@@ -28,7 +29,9 @@ async def _no_exec(container_id: str, command: Sequence[str], timeout: float) ->
 
 
 async def ask(http: Http, timeout: float = 5.0) -> HookEnd:
-    return await HookCaller(_no_exec).run(PostStart(http=http, timeout=timeout), "c1", "127.0.0.1")
+    return await HookCaller(_no_exec, read_regular).run(
+        PostStart(http=http, timeout=timeout), "c1", "127.0.0.1"
+    )
 
 
 async def test_a_post_is_sent_once_with_its_headers(server: Server) -> None:
@@ -88,9 +91,9 @@ async def test_a_cancelled_hook_leaves_no_connection(server: Server) -> None:
 
 async def test_what_the_engine_cannot_run_has_not_failed() -> None:
     with pytest.raises(EngineError, match="no runtime"):
-        await HookCaller(_no_exec).run(PostStart(exec=("true",)), "c1", "")
+        await HookCaller(_no_exec, read_regular).run(PostStart(exec=("true",)), "c1", "")
 
 
 async def test_without_an_address_there_is_nothing_to_ask() -> None:
-    end = await HookCaller(_no_exec).run(PostStart(http=Http(80)), "c1", "")
+    end = await HookCaller(_no_exec, read_regular).run(PostStart(http=Http(80)), "c1", "")
     assert end == HookEnd(False, "the container has no address; use an exec hook")

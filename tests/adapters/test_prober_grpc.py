@@ -203,7 +203,7 @@ ANSWERS: list[tuple[bytes, str]] = [
     (HELLO + frame(GOAWAY, payload=bytes(4) + bytes(3) + b"\x0b"), "-GOAWAY, ENHANCE_YOUR_CALM"),
     (HELLO + frame(RESET, stream=1, payload=bytes(3) + b"\x07"), "-REFUSED_STREAM"),
     (HELLO + frame(RESET, stream=1, payload=b"\xff" * 4), "-the server reset the request"),
-    (b"SSH-2.0-OpenSSH_9.2\r\n", '-answered "SSH-2.0-OpenSSH_9.2", which is no HTTP/2'),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "-which is no HTTP/2"),
     (b"", "-closed without an answer"),
     (HELLO, "-closed before the answer was complete"),
     (HELLO + frame(MORE, END_HEADERS, 1, b"x"), "-broken HTTP/2"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nodeorch.adapters.probes.http import Answer, request
 from nodeorch.adapters.probes.tls import LIMIT, Tls, context
+from nodeorch.files import read_regular
 from nodeorch.model.workload import Grpc, Http, Probe, Scheme
 from tests.adapters.probing import FAST, Bench
 
@@ -211,7 +212,8 @@ async def test_a_real_grpc_server_over_tls(bench: Bench, certificates: Certifica
 
 def talk() -> Tls:
     http = Http(8443, scheme=Scheme.HTTPS)
-    return Tls(Answer(http, "10.0.0.1", request(http, "10.0.0.1")), context(None, "http/1.1"), None)
+    inner = Answer(http, "10.0.0.1", request(http, "10.0.0.1"))
+    return Tls(inner, context(None, "http/1.1", read_regular), None)
 
 
 @given(st.binary(min_size=1, max_size=400), st.integers(1, 50))

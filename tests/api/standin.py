@@ -272,7 +272,7 @@ class StandIn:
     def put(self, world: World) -> None:
         """A new world: its notes go to the journal, its versions to the store."""
         for note in world.notes:
-            self.note(note.why, note.workload, note.instance)
+            self.note(note.why, note.workload, note.instance, note.details)
         for name, state in world.workloads.items():
             kept = self.store.kept.setdefault(name, [])
             target = state.record.target
@@ -282,13 +282,20 @@ class StandIn:
         self.plan = plan(self.world, self.clock.now())
         self._changed.set()
 
-    def note(self, why: Why, workload: str = "", instance: str = "") -> None:
+    def note(
+        self,
+        why: Why,
+        workload: str = "",
+        instance: str = "",
+        details: dict[str, str | int | float | bool | None] | None = None,
+    ) -> None:
         entry = Entry(
             seq=len(self.store.journal) + 1,
             wall=self.clock.wall(),
             why=why,
             workload=workload,
             instance=instance,
+            details=details or {},
         )
         self.store.journal.append(entry)
         for queue in list(self._subscribers):

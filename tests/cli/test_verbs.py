@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from nodeorch import __version__
-from nodeorch.model.facts import SpecsSeen
+from nodeorch.model.facts import ProbeSeen, SpecsSeen
 from nodeorch.model.world import Brake, Code, Engine, Exit, Limits, State, Why
 from nodeorch.ports import LogLine, ProbeResult
 from tests.api.harness import WEB, Harness, spec
@@ -33,8 +33,14 @@ def furnish(harness: Harness) -> None:
     harness.declare(spec("idle"))
     standin = harness.standin
     harness.do(lambda: standin.samples.update({"db.0.g1": Sample(12_900_000, 1.25)}))
-    result = ProbeResult(False, "connection refused", 0.0021, standin.clock.wall() - 2, 3, 7)
-    harness.do(lambda: standin.probes.update({("web.0.g1", "readiness"): result}))
+    wall = standin.clock.wall()
+    probes = {
+        ("web.0.g1", "startup"): ProbeResult(True, "connected", 0.0004, wall - 9, 1, 4, wall - 9),
+        ("web.0.g1", "readiness"): ProbeResult(
+            False, "connection refused", 0.0021, wall - 2, 3, 7, wall - 62
+        ),
+    }
+    harness.do(lambda: standin.probes.update(probes))
 
     def crash() -> None:
         world = standin.world
@@ -80,6 +86,18 @@ def test_golden(harness: Harness, cli: Cli, name: str, arguments: list[str]) -> 
     assert code == (2 if name == "plan" else 0)
     assert err == ""
     golden.check(name, scrub(out))
+
+
+def test_why_shows_what_a_probe_caused(harness: Harness, cli: Cli) -> None:
+    furnish(harness)
+    words = "GET http://10.88.0.2:80/: status 503"
+    [instance] = harness.standin.world.workloads["web"].instances.values()
+    for passed in (True, False):
+        fact = ProbeSeen(
+            instance.name, instance.record.container_id, "readiness", passed, words, 0.0021
+        )
+        harness.do(lambda fact=fact: harness.standin.take(fact))  # type: ignore[misc]
+    golden.check("why-probe", scrub(cli("why", "web")[1]))
 
 
 def test_status_tells_the_nodes_troubles(harness: Harness, cli: Cli) -> None:

@@ -18,6 +18,7 @@ from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
+from nodeorch.files import read_regular
 from nodeorch.model.facts import Command, Fact, ProbeSeen, SpecsSeen, Tick
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Instance, Node, World
@@ -74,7 +75,7 @@ class Rig:
         cgroups = FakeCgroups(engine, self.clock.now)
         world = World(node=Node(name="h1", boot_id="boot-1", memory=1 << 40))
         self.loop = Supervisor(world, store, self.clock, Watches(deaths, self.prober, NoUsages()))
-        hooks = HookCaller(engine.exec)
+        hooks = HookCaller(engine.exec, read_regular)
         self._executor = Executor(
             engine, cgroups, deaths, Seal(state), hooks, self.clock, self.loop.put
         )

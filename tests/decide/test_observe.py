@@ -204,6 +204,17 @@ def test_liveness_after_a_success_kills_at_once() -> None:
     assert [type(a) for a in story.plan().actions] == [StopContainer]
 
 
+def test_a_failed_probe_is_noted_with_what_it_took() -> None:
+    story = Story(workload(probes=Probes(readiness=Probe(tcp=Tcp(port=1))))).up()
+    story.probe("web.0.g1", True)
+    (container,) = story.containers
+    fact = ProbeSeen("web.0.g1", container, "readiness", False, "connection refused", 0.0025)
+    failed, lost = absorb(story.world, fact, story.now).notes
+    assert failed.why.code is Code.PROBE_FAILED
+    assert failed.details == {"probe": "readiness", "latency_ms": 2.5}
+    assert lost.why.words == "is not ready any more: its readiness probe fails"
+
+
 def test_a_probe_of_an_earlier_container_says_nothing() -> None:
     story = Story(workload(probes=Probes(readiness=Probe(tcp=Tcp(port=1))))).up()
     fact = ProbeSeen(instance="web.0.g1", container_id="other", probe="readiness", passed=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-from nodeorch.adapters.probes import http as http_
 from nodeorch.adapters.probes.exec import TIMED_OUT, Exec
 from nodeorch.adapters.probes.net import NetTry
 from nodeorch.adapters.probes.outcome import Outcome, excerpt, seconds
+from nodeorch.adapters.probes.talk import Read, Talk, talker
 from nodeorch.model.facts import HookEnd
-from nodeorch.model.workload import Http, PostStart, PreStop
+from nodeorch.model.workload import Http, PostStart, PreStop, Probe
 from nodeorch.ports import EngineError
 
 PATIENCE = 5.0
@@ -21,10 +21,11 @@ LEAST = 0.01
 
 
 class HookCaller:
-    """ports.HookRunner. ``exec`` is ports.Engine.exec."""
+    """ports.HookRunner. ``exec`` is ports.Engine.exec, ``read`` is files.read_regular."""
 
-    def __init__(self, exec: Exec) -> None:
+    def __init__(self, exec: Exec, read: Read) -> None:
         self._exec = exec
+        self._read = read
 
     async def run(self, hook: PostStart | PreStop, container_id: str, address: str) -> HookEnd:
         begun = time.monotonic()
@@ -33,7 +34,7 @@ class HookCaller:
         elif hook.http is None or not address:
             return HookEnd(False, "the container has no address; use an exec hook")
         else:
-            end = await _ask(hook.http, address, hook.timeout)
+            end = await _ask(hook.http, address, hook.timeout, self._read)
         took = seconds(round(time.monotonic() - begun, 3))
         return HookEnd(end.passed, f"{end.words}, after {took}")
 
@@ -55,13 +56,18 @@ class HookCaller:
         return HookEnd(False, f"{name}: exit code {code}{said}")
 
 
-async def _ask(http: Http, address: str, timeout: float) -> HookEnd:
+async def _ask(http: Http, address: str, timeout: float, read: Read) -> HookEnd:
     """Knock until somebody listens: right after a start mostly nobody does. A request that was
     taken is not sent twice."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
+    begin = talker(Probe(http=http), address, read)
     while True:
-        outcome = await _try(http, address, max(deadline - loop.time(), LEAST))
+        try:
+            talk = begin()
+        except (OSError, ValueError) as error:  # of our own files
+            raise EngineError("refused", excerpt(str(error))) from None
+        outcome = await _try(http, address, talk, max(deadline - loop.time(), LEAST))
         if outcome.passed is None:
             raise EngineError("refused", outcome.words)
         if not outcome.refused or loop.time() + KNOCK >= deadline:
@@ -75,10 +81,9 @@ def _said(http: Http, outcome: Outcome) -> str:
     return f"{http.path}: {words}" if outcome.passed else words
 
 
-async def _try(http: Http, address: str, timeout: float) -> Outcome:
+async def _try(http: Http, address: str, talk: Talk | None, timeout: float) -> Outcome:
     told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    message = http_.request(http, address)
-    attempt = NetTry(address, http.port, http, message, timeout, told.set_result, lambda: None)
+    attempt = NetTry(address, http.port, talk, timeout, told.set_result, lambda: None)
     attempt.start()
     try:
         return await told

@@ -13,7 +13,7 @@ from nodeorch.adapters.probes.exec import Exec, ExecTry
 from nodeorch.adapters.probes.lane import Lane
 from nodeorch.adapters.probes.net import NetTry
 from nodeorch.adapters.probes.outcome import Outcome, excerpt
-from nodeorch.adapters.probes.talk import talker
+from nodeorch.adapters.probes.talk import Read, talker
 from nodeorch.meters import ProbeMeter
 from nodeorch.model.facts import ProbeSeen
 from nodeorch.model.tally import Tally, count
@@ -59,7 +59,7 @@ class _Probe:
             self.due,
             quick=target.kind in ("startup", "readiness"),
         )
-        self.talker = talker(probe, target.address)
+        self.talker = talker(probe, target.address, runner.read)
         self.tally = Tally()
         self.attempt: NetTry | ExecTry | None = None
         self.dropped = False
@@ -166,12 +166,16 @@ class _Probe:
 
 
 class ProbeRunner:
-    """ports.Prober. ``exec`` is ports.Engine.exec. Use it inside the running loop only."""
+    """ports.Prober. ``exec`` is ports.Engine.exec, ``read`` is files.read_regular.
+
+    Use it inside the running loop only.
+    """
 
     def __init__(
         self,
         inbox: Inbox,
         exec: Exec,
+        read: Read,
         *,
         net_slots: int = NET_SLOTS,
         exec_slots: int = EXEC_SLOTS,
@@ -180,6 +184,7 @@ class ProbeRunner:
         self.loop = asyncio.get_running_loop()
         self.inbox = inbox
         self.exec = exec
+        self.read = read
         self.wall = wall
         self.lanes = (Lane(net_slots), Lane(exec_slots))
         self.meter = ProbeMeter()

@@ -47,25 +47,31 @@ Talker = Callable[[], Talk | None]
 words when something of this host is missing, and nothing else."""
 
 
-def talker(probe: Probe, address: str) -> Talker:
-    """What is the same for each try is made once, here."""
+Read = Callable[[str, int], bytes]
+"""files.read_regular: (path, most bytes) → content. Raises OSError with words."""
+
+
+def talker(probe: Probe, address: str, read: Read) -> Talker:
+    """What is the same for each try is made once, here. ``read`` gets files of CAs."""
     if probe.http is not None:
         message = http.request(probe.http, address)
-        return _secured(probe.http, partial(http.Answer, probe.http, address, message), "http/1.1")
+        plain = partial(http.Answer, probe.http, address, message)
+        return _secured(probe.http, plain, "http/1.1", read)
     if probe.grpc is not None:
-        # h2 costs the daemon 2 MiB: only who declares such a probe pays.
+        # h2 costs the daemon 0.8 MiB: only who declares such a probe pays.
         from nodeorch.adapters.probes import grpc
 
-        return _secured(probe.grpc, partial(grpc.Check, probe.grpc, address, probe.timeout), "h2")
+        check = partial(grpc.Check, probe.grpc, address, probe.timeout)
+        return _secured(probe.grpc, check, "h2", read)
     return lambda: None
 
 
-def _secured(spec: Http | Grpc, plain: Callable[[], Talk], protocol: str) -> Talker:
+def _secured(spec: Http | Grpc, plain: Callable[[], Talk], protocol: str, read: Read) -> Talker:
     if not spec.tls:
         return plain
     from nodeorch.adapters.probes.tls import Tls, context
 
     def over_tls() -> Talk:
-        return Tls(plain(), context(spec.ca, protocol), spec.server_name)
+        return Tls(plain(), context(spec.ca, protocol, read), spec.server_name)
 
     return over_tls

@@ -12,8 +12,7 @@ import ssl
 from functools import lru_cache
 
 from nodeorch.adapters.probes.outcome import Outcome, excerpt, printable
-from nodeorch.adapters.probes.talk import Talk
-from nodeorch.files import read_regular
+from nodeorch.adapters.probes.talk import Read, Talk
 
 CA_LIMIT = 1 << 20
 """Bytes of a file of CAs; Debian's bundle of all has a quarter of it."""
@@ -23,28 +22,28 @@ _HANDSHAKE, _ALERT = 0x16, 0x15
 """Content types (RFC 8446, 5.1) that a server can begin with."""
 
 
-def context(ca: str | None, protocol: str) -> ssl.SSLContext:
+def context(ca: str | None, protocol: str, read: Read) -> ssl.SSLContext:
     """Kept until the file of CAs is another one. Raises OSError, ValueError with words."""
     if ca is None:
-        return _context(None, (), protocol)
+        return _context(None, (), protocol, read)
     version: tuple[int, ...] = ()
     try:
         seen = os.stat(ca)
         version = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
     except OSError:
         pass  # the reading will say what is wrong
-    return _context(ca, version, protocol)
+    return _context(ca, version, protocol, read)
 
 
 @lru_cache(maxsize=64)
-def _context(ca: str | None, version: tuple[int, ...], protocol: str) -> ssl.SSLContext:
+def _context(ca: str | None, version: tuple[int, ...], protocol: str, read: Read) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.set_alpn_protocols([protocol])
     if ca is None:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
         return made
-    text = read_regular(ca, CA_LIMIT).decode("ascii", "replace")
+    text = read(ca, CA_LIMIT).decode("ascii", "replace")
     try:
         made.load_verify_locations(cadata=text)
     except ssl.SSLError:
