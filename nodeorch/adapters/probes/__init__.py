@@ -1,4 +1,4 @@
-"""Probes of instances over http, tcp, grpc and exec (ports.Prober), and hooks (ports.HookRunner)."""
+"""Probes over http, tcp, grpc and exec (ports.Prober), and hooks (ports.HookRunner)."""
 
 from __future__ import annotations
 
