@@ -23,6 +23,8 @@ from nodeorch.ports import Changes, Clock, Entry, Store, StoreError
 
 NOTES_KEPT = 1000
 """Notes that wait while the store takes none; older ones are dropped."""
+SILENT = 5.0
+"""Seconds until a write that has no answer is a trouble of its own."""
 
 
 class Persister:
@@ -69,7 +71,7 @@ class Persister:
         self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int, int]
     ) -> None:
         try:
-            entries = await self._store.save(changes)
+            entries = await self._saved(changes)
         except Exception as error:  # a bug in the store, too, must lose nothing
             workloads, serial, failures = before
             if failures == self._failures:
@@ -84,6 +86,13 @@ class Persister:
             raise StoreError(words) from error
         self._report("")
         self._publish(entries)
+
+    async def _saved(self, changes: Changes) -> tuple[Entry, ...]:
+        saving = asyncio.ensure_future(self._store.save(changes))
+        answered, _ = await asyncio.wait({saving}, timeout=SILENT)
+        if not answered:
+            self._report(f"the disk does not answer: a write has waited {SILENT:g} s; look at it")
+        return await saving
 
     def _report(self, trouble: str) -> None:
         before, self.trouble = self.trouble, trouble

@@ -7,11 +7,13 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from nodeorch.daemon import persist
 from nodeorch.daemon.persist import NOTES_KEPT, Persister
 from nodeorch.decide.edit import put, say
 from nodeorch.model.world import Code, DesiredRecord, Version, WorkloadState, World
 from nodeorch.ports import Changes, Entry, StoreError
 from tests.decide.story import workload
+from tests.lab.wait import async_wait_for
 
 
 class GatedStore:
@@ -139,3 +141,19 @@ async def test_a_bug_in_the_store_loses_nothing_and_ends_as_its_failure() -> Non
         await saved
     await desk.answer(desk.save())
     assert desk.store.desired == {"a"} and desk.store.words == ["declared a"]
+
+
+async def test_a_write_without_an_answer_is_a_trouble_until_it_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(persist, "SILENT", 0.01)
+    desk = Desk()
+    saved = desk.persister.save(say(World(), Code.LOOK, "a note"))
+    assert saved is not None
+    _, verdict = await desk.store.asked.get()
+    await async_wait_for(lambda: desk.persister.trouble)
+    assert "the disk does not answer" in desk.persister.trouble
+    verdict.set_result("")
+    await saved
+    assert desk.persister.trouble == "" and [working for working, _ in desk.heard] == [False, True]
+    assert desk.store.words == ["a note"]

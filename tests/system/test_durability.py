@@ -21,7 +21,6 @@ from tests.system.kit import (
     ROOT,
     clear,
     events,
-    node,
     one_host,
     patiently,
     run,
@@ -57,30 +56,6 @@ def host(shared: Host) -> Iterator[Host]:
     clear(shared)
 
 
-@pytest.fixture
-def small(lab: Lab) -> Iterator[Host]:
-    """A host whose state directory is a disk of 1 MiB."""
-    host = Host(lab)
-    host.state.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(host.state)], check=True)
-    try:
-        yield host.start()
-    finally:
-        host.stop()
-        subprocess.run(["umount", "-l", str(host.state)], check=True)
-        host.close()
-
-
-def fill(folder: Path) -> Path:
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            return filler
-
-
 def kill(host: Host, name: str) -> None:
     """Kill its first process; it runs again."""
     old = host.instance(name)
@@ -91,53 +66,6 @@ def kill(host: Host, name: str) -> None:
             w["instances"] and w["instances"][0]["restarts"] > old["restarts"] and w["ready"] == 1
         ),
     )
-
-
-def troubles(host: Host) -> str:
-    return " ".join(node(host)["warnings"])
-
-
-def test_a_full_disk_stops_no_supervision(small: Host) -> None:
-    host = small
-    host.sleeper("web", QUICK)
-    host.sleeper("db", QUICK)
-    host.running("web")
-    host.running("db")
-    filler = fill(host.state)
-
-    def kill_until_told() -> bool:
-        kill(host, "web")
-        return "the disk is full" in troubles(host)
-
-    wait_for(kill_until_told, 30, "the full disk is told")
-    assert "free space under" in host.cli("status")
-    kill(host, "web")
-    kill(host, "db")
-
-    # What would make an identity is not done, and says so.
-    host.sleeper("new")
-    host.until("new", lambda w: "the disk is full" in w["reason"])
-    assert "new.0" not in host.lab.podman("ps", "-a", "--format", "{{.Names}}")
-    path = host.dir / "api.toml"
-    path.write_text((host.specs / "new.toml").read_text().replace('"new"', '"api"'))
-    refused = run(host, "apply", str(path))
-    assert refused.returncode == 1 and "free" in refused.stderr, refused.stderr
-    refused = run(host, "stop", "db")
-    assert refused.returncode == 1 and "the disk is full" in refused.stderr
-    assert host.one("db")["state"] == "running" and host.one("api") == {}
-
-    filler.unlink()
-    host.running("new")
-    wait_for(lambda: not troubles(host), 10, "the trouble is over")
-    assert "the disk is full" in until_event(host, "StoreFailed")["words"]
-    ends = events(host, "Signaled", "web")
-    restarts = host.instance("web")["restarts"]
-    assert len(ends) == restarts  # what happened meanwhile was written down later
-    before = runs(host)
-    host.kill()
-    host.start()
-    until_runs(host, before)
-    assert host.instance("web")["restarts"] == restarts
 
 
 def test_a_database_of_garbage_is_set_aside_and_everything_adopted(host: Host) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -92,6 +93,8 @@ def in_words(error: sqlite3.Error, path: Path) -> str:
     where = path.parent
     if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and _full(where)):
         return f"the disk is full; free space under {where}"
+    if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")) and _sealed(where):
+        return f"the disk is read-only; see `dmesg` for why, then remount {where} writable"
     if name.startswith("SQLITE_READONLY"):
         return f"it is read-only; make {where} writable for the daemon"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -99,6 +102,18 @@ def in_words(error: sqlite3.Error, path: Path) -> str:
     if _is_corruption(error):
         return "it is damaged; restart the daemon, which sets it aside and rebuilds it"
     return f"{error} ({name}); look at the disk under {where}"
+
+
+def _sealed(directory: Path) -> bool:
+    """Whether its file system takes no file. Tried, for after an error of the device the kernel
+    may refuse writes and show the mount as writable."""
+    probe = directory / ".writable"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        probe.unlink()
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 def _full(directory: Path) -> bool:
