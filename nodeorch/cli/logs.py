@@ -45,7 +45,7 @@ def command(
     known = [name for workload in names for name in _instances(session, workload)]
     known = [name for name in known if instance in (None, name)]
     prefixes = render.Prefixes(known)
-    several = len(names) > 1 or len(known) > 1
+    alone = known if len(names) == len(known) == 1 else []
     for line in _lines(session, names, query, follow):
         trouble = line["stream"] == "error"
         if grep is not None and not trouble and grep.search(line["text"]) is None:
@@ -53,7 +53,7 @@ def command(
         if session.json:
             session.print_line(line)
             continue
-        who = prefixes.of(line["instance"]) if several or trouble else ""
+        who = "" if line["instance"] in alone and not trouble else prefixes.of(line["instance"])
         render.say(who + render.log_text(line["text"]), now=follow)
 
 

@@ -165,3 +165,25 @@ def test_following_several_ends_with_the_last(harness: Harness, cli: Cli, write:
     thread.start()
     assert cli("logs", "-f", "web", "db", "--tail", "1")[0] == 0
     thread.join(10.0)
+
+
+def test_a_second_instance_is_told_apart_from_the_first(
+    harness: Harness, cli: Cli, write: Any
+) -> None:
+    engine = harness.standin.engine
+
+    def grow() -> None:
+        wait_for(lambda: engine.asked)
+        harness.client.post("/v1/workloads/db/scale", {"replicas": 2})
+        harness.obey()
+        second = harness.standin.world.workloads["db"].instances["db.1.g1"].record.container_id
+        hello = LogLine("db.1.g1", "stdout", "2124-05-01T10:00:02.7Z", "hello")
+        harness.do(lambda: engine.lines.setdefault(second, []).append(hello))
+        wait_for(lambda: second in [asked["id"] for asked in engine.asked])
+        harness.client.delete("/v1/workloads/db")
+        harness.obey()
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    assert cli("logs", "-f", "db") == (0, "ready\nslow\tquery\ndb.1.g1 | hello\n", "")
+    thread.join(10.0)

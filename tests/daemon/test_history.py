@@ -77,6 +77,18 @@ def test_what_was_before_a_long_silence_does_not_come_again() -> None:
     assert [p.memory for p in points(past, late + 3600) if p.memory] == []
 
 
+def test_a_silence_hides_what_lay_there_an_hour_before() -> None:
+    past = History()
+    for n in range(POINTS + 10):
+        past.add("web.0.g1", Sample(n * STEP, 1000 - n, 1000.0 - n))
+    late = POINTS + 15
+    past.add("web.0.g1", Sample(late * STEP, 7))
+    assert points(past, late * STEP)[-6:] == [
+        *(Point((late - n) * STEP, None, None, Pressure()) for n in (5, 4, 3, 2, 1)),
+        Point(late * STEP, None, 7, Pressure()),
+    ]
+
+
 def test_names_of_a_workload_with_a_point_in_the_hour() -> None:
     past = History()
     for name in ("web.1.g1", "web.0.g1", "web2.0.g1"):
