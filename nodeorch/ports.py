@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from nodeorch.model.change import Change
 from nodeorch.model.facts import Fact, HookEnd
 from nodeorch.model.workload import PostStart, PreStop, Probe, Pull, Resources, Workload
 from nodeorch.model.world import (
@@ -216,6 +217,7 @@ class Changes(Struct, frozen=True):
     serial: int | None = None
     notes: tuple[tuple[float, Note], ...] = ()
     """(wall, note)."""
+    asked: dict[int, Change | None] = {}
 
 
 class Remembered(Struct, frozen=True):
@@ -223,6 +225,7 @@ class Remembered(Struct, frozen=True):
     instances: dict[str, InstanceRecord]
     serial: int
     rebuilt: bool
+    asked: dict[int, Change] = {}
     unreadable: tuple[str, ...] = ()
     """Rows that this version cannot read, in words; left in place until they are written anew."""
 
@@ -250,7 +253,14 @@ class Store(Protocol):
         workload: str | None = None,
         instance: str | None = None,
         last: int | None = None,
-    ) -> tuple[Entry, ...]: ...
+        first: int | None = None,
+    ) -> tuple[Entry, ...]:
+        """Oldest first; of them only the ``last`` or the ``first`` so many."""
+
+    async def extent(
+        self, *, after: int = 0, workload: str | None = None, last: int | None = None
+    ) -> tuple[int, int]:
+        """The lowest and the highest number of the entries that ``entries`` would give; 0, 0."""
 
     async def versions(self, workload: str) -> tuple[tuple[float, Version], ...]:
         """(wall, version), newest first."""

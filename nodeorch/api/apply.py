@@ -56,10 +56,13 @@ async def apply(call: Call) -> StreamResponse:
             forced=forced,
         )
         plans = what_if(call.supervisor, fact, workloads)
+        asked = None
         if not call.dry_run:
             files = {f"{stem}.toml": text for stem, text in texts.items()}
-            await edit(call, lambda work: work.write(files), forced=forced, changed=tuple(texts))
-    return await result(call, plans)
+            asked = await edit(
+                call, lambda work: work.write(files), forced=forced, changed=tuple(texts)
+            )
+    return await result(call, plans, asked)
 
 
 def _stem(call: Call, name: str) -> str:

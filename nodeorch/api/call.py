@@ -12,6 +12,8 @@ import msgspec
 from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from nodeorch.api import auth
+from nodeorch.api.trace import HEADER, traceparent
+from nodeorch.model.change import Asked
 from nodeorch.model.view import ErrorView
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Problem(Exception):
 class Call:
     """What a handler gets."""
 
-    __slots__ = ("edit_lock", "params", "peer", "request", "route", "supervisor")
+    __slots__ = ("edit_lock", "params", "peer", "request", "route", "supervisor", "trace")
 
     def __init__(
         self,
@@ -65,11 +67,12 @@ class Call:
         self.peer = peer
         self.edit_lock = edit_lock
         """Held while the workloads directory is edited."""
+        self.trace = traceparent(request.headers.getall("traceparent", ()))
 
     @property
     def does(self) -> str:
         """For messages: "cannot <does>: …"."""
-        return self.route.does.format(name=self.params.get("name", "")[:80])
+        return self.route.does.format_map({k: v[:80] for k, v in self.params.items()})
 
     @property
     def name(self) -> str:
@@ -119,6 +122,11 @@ class Call:
         """The peer, for the journal."""
         return await auth.describe(self.peer)
 
+    async def asked(self, verb: str) -> Asked:
+        """A change's beginning: the request as it is remembered."""
+        wall = self.supervisor.clock.wall()
+        return Asked(self.supervisor.next_change(), verb, await self.by(), wall, self.trace)
+
     async def body(self, kind: type[_T]) -> _T:
         """The JSON body as ``kind``; an empty one is ``{}``. Raises Problem 400, 408, 413."""
         raw = await self._read(self.route.max_body)
@@ -164,7 +172,8 @@ class Lines:
 
     def __init__(self, call: Call) -> None:
         self._request = call.request
-        self._response = StreamResponse()
+        headers = {HEADER: call.trace} if call.trace else None
+        self._response = StreamResponse(headers=headers)
 
     async def begin(self) -> None:
         self._response.content_type = "application/x-ndjson"

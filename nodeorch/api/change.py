@@ -12,6 +12,7 @@ from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, Problem, answer
 from nodeorch.api.files import Edit
+from nodeorch.model.change import Asked
 from nodeorch.model.view import MutationView, WorkloadPlan
 from nodeorch.model.workload import Workload
 from nodeorch.ports import CommandRefused, StoreError
@@ -19,11 +20,12 @@ from nodeorch.ports import CommandRefused, StoreError
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
-async def result(call: Call, plans: list[WorkloadPlan]) -> StreamResponse:
-    """The answer to a mutation: what it changes, and the journal's last number."""
+async def result(call: Call, plans: list[WorkloadPlan], asked: Asked | None) -> StreamResponse:
+    """The answer to a mutation: what it changes, its number, and the journal's last one."""
     last = await call.supervisor.store.entries(last=1)
     seq = last[-1].seq if last else 0
-    return answer(MutationView(workloads=plans, dry_run=call.dry_run, seq=seq))
+    number = asked.id if asked else None
+    return answer(MutationView(workloads=plans, dry_run=call.dry_run, seq=seq, change=number))
 
 
 async def edit(
@@ -33,19 +35,20 @@ async def edit(
     deleted: tuple[str, ...] = (),
     forced: tuple[str, ...] = (),
     changed: tuple[str, ...] = (),
-) -> None:
+) -> Asked:
     """Change the files and have the daemon read them; all of it or none of it.
 
     ``changed``: the workloads whose files must be accepted. Raises Problem, StoreError.
     """
     work = Edit(directory(call))
+    asked = await call.asked("delete" if deleted else "apply")
     try:
         await asyncio.to_thread(change, work)
     except OSError as error:
         raise file_problem(call, error) from error
     try:
         await call.supervisor.reload(
-            deleted=deleted, forced=forced, applied=changed, by=await call.by()
+            deleted=deleted, forced=forced, applied=changed, by=asked.by, change=asked
         )
         rejected = call.supervisor.world.rejected
         problems = [rejected[name] for name in changed if name in rejected]
@@ -58,6 +61,7 @@ async def edit(
             await call.supervisor.reload()
         raise
     await asyncio.to_thread(work.keep)
+    return asked
 
 
 def file_problem(call: Call, error: OSError) -> Problem:

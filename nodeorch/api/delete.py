@@ -23,6 +23,7 @@ async def delete(call: Call) -> StreamResponse:
         fact = SpecsSeen(workloads=rest, rejected=rejected, deleted=(name,))
         plans = what_if(call.supervisor, fact, [name])
         plans = [plan for plan in plans if plan.workload == name]
+        asked = None
         if not call.dry_run:
-            await edit(call, lambda work: work.remove(f"{name}.toml"), deleted=(name,))
-    return await result(call, plans)
+            asked = await edit(call, lambda work: work.remove(f"{name}.toml"), deleted=(name,))
+    return await result(call, plans, asked)

@@ -11,6 +11,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from nodeorch.api.auth import authorize, identify
 from nodeorch.api.call import Call, Problem, answer
 from nodeorch.api.routes import Route, find
+from nodeorch.api.trace import HEADER, traceparent
 from nodeorch.ports import CommandRefused, EngineError, StoreError
 from nodeorch.spec.names import is_name
 
@@ -32,9 +33,13 @@ class Dispatcher:
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         try:
             call = self._admit(request)
-            return await (self._to_the_end(call) if call.route.mutation else _run(call))
+            response = await (self._to_the_end(call) if call.route.mutation else _run(call))
         except Problem as problem:
-            return answer(problem.view, problem.status, problem.headers)
+            response = answer(problem.view, problem.status, problem.headers)
+        trace = traceparent(request.headers.getall(HEADER, ()))
+        if trace and not response.prepared:
+            response.headers[HEADER] = trace
+        return response
 
     async def drain(self, seconds: float) -> None:
         """Let mutations that are under way finish, for so long at most."""
@@ -80,7 +85,9 @@ async def _run(call: Call) -> StreamResponse:
     except EngineError as error:
         raise Problem(502, f"cannot {call.does}: {error.words}", "EngineFailed") from error
     except Exception as error:
-        log.exception("cannot %s", call.does)
+        log.exception(
+            "cannot %s%s", call.does, f" [traceparent {call.trace}]" if call.trace else ""
+        )
         words = f"cannot {call.does}: an error inside nodeorchd; see its log"
         raise Problem(500, words, "Internal") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp.web import StreamResponse
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nodeorch.api.call import Call, Problem
 from nodeorch.api.change import result
@@ -84,9 +85,11 @@ async def _obey(call: Call, command: Command) -> StreamResponse:
     if refusal is not None:
         raise Problem(409, refusal, "Refused")
     plans = what_if(supervisor, command, [command.workload] if command.workload else [])
+    asked = None
     if not call.dry_run:
-        await supervisor.submit(command)
-    return await result(call, plans)
+        asked = await call.asked(command.verb)
+        await supervisor.submit(replace(command, change=asked))
+    return await result(call, plans, asked)
 
 
 async def _version(call: Call, wanted: int | None) -> Version | None:

@@ -9,6 +9,7 @@ from aiohttp.web import StreamResponse
 
 from nodeorch.api import (
     apply,
+    changes,
     delete,
     events,
     logs,
@@ -25,8 +26,10 @@ from nodeorch.api.auth import Role
 from nodeorch.api.call import Call
 from nodeorch.api.shape import Raw, Stream
 from nodeorch.model.view import (
+    ChangeView,
     ErrorView,
     EventView,
+    GapView,
     GenerationView,
     HealthView,
     HistoryView,
@@ -119,7 +122,7 @@ ROUTES: tuple[Route, ...] = (
     _read("/v1/plan", "show the plan", plan.show, gives=PlanView),
     _read(
         "/v1/events", "show events", events.show, "after", "workload", "last", "follow",
-        gives=Stream((EventView, ErrorView)), fails=(404,),
+        gives=Stream((EventView, GapView, ErrorView)), fails=(404,),
     ),
     _read("/v1/workloads/{name}/why", "explain {name}", workloads.why, "last", gives=WhyView),
     _read(
@@ -136,6 +139,19 @@ ROUTES: tuple[Route, ...] = (
     _read(
         "/v1/workloads/{name}/wait", "wait for {name}", wait.wait, "for", "timeout",
         gives=list[WorkloadView], fails=(408,),
+    ),
+    _read(
+        "/v1/changes", "show changes", changes.show, "workload", "last",
+        gives=list[ChangeView], fails=(404,),
+    ),
+    _read("/v1/changes/{id}", "show change {id}", changes.one, gives=ChangeView),
+    _read(
+        "/v1/changes/{id}/wait", "wait for change {id}", changes.wait, "timeout",
+        gives=ChangeView, fails=(408,),
+    ),
+    _read(
+        "/v1/changes/{id}/follow", "follow change {id}", changes.follow,
+        gives=Stream((ChangeView,)),
     ),
     _write(
         "POST", "/v1/apply", "apply", apply.apply, takes=apply.Body, fails=(422, 507),

@@ -57,5 +57,8 @@ PARAMS: dict[str, Param] = {
     "workload": Param(NAME, "Only of this workload."),
 }
 
-PATH: dict[str, Param] = {"name": Param(NAME, "The workload.", "workload")}
+PATH: dict[str, Param] = {
+    "name": Param(NAME, "The workload.", "workload"),
+    "id": Param({"type": "integer", "minimum": 1, "maximum": 10**15 - 1}, "Its number.", "number"),
+}
 """Parameters in paths."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from nodeorch.meters import Meters
 from nodeorch.model.actions import Plan
+from nodeorch.model.change import Asked
 from nodeorch.model.facts import Command, Fact
 from nodeorch.model.view import FieldChange, HistoryView, StatsView, WorkloadView
 from nodeorch.model.workload import Workload
@@ -53,6 +54,9 @@ class Supervisor(Protocol):
     def refusal(self, world: World, command: Command) -> str | None:
         """Why the command cannot be obeyed in that world; None when it can."""
 
+    def next_change(self) -> int:
+        """A number for a change, given once."""
+
     async def submit(self, fact: Fact) -> None:
         """Return when absorbed and durably saved; raises CommandRefused, StoreError."""
 
@@ -63,6 +67,7 @@ class Supervisor(Protocol):
         forced: tuple[str, ...] = (),
         applied: tuple[str, ...] = (),
         by: str = "",
+        change: Asked | None = None,
     ) -> None:
         """Read the workloads directory now; return when absorbed and saved; raises StoreError."""
 

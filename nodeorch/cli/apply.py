@@ -30,14 +30,13 @@ def command(
     from nodeorch.cli import render
     from nodeorch.cli.sources import gather
 
-    files = gather(paths)
-    body = {"files": files, "force": force}
+    body = {"files": gather(paths), "force": force}
     view = session.client.post("/v1/apply", body, {"dry_run": dry_run})
     if session.json:
         session.print_json(view)
     else:
         render.mutation(view)
     if wait and not dry_run:
-        from nodeorch.cli.follow import until_ready
+        from nodeorch.cli.follow import until_done
 
-        until_ready(session, [name.removesuffix(".toml") for name in files], timeout)
+        until_done(session, view["change"], timeout)

@@ -99,4 +99,4 @@ def waiting(function: _F) -> _F:
     function = click.option(
         "--timeout", type=DURATION, default="60s", show_default=True, help="For --wait."
     )(function)
-    return click.option("--wait", "wait", is_flag=True, help="Until it is ready.")(function)
+    return click.option("--wait", "wait", is_flag=True, help="Until it is so.")(function)

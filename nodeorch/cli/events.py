@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +10,12 @@ import click
 from nodeorch.cli.args import NAME
 from nodeorch.cli.session import Session, pass_session
 
-PATIENCE = 30.0
-"""Seconds that a daemon may be away (it restarts) before following it ends."""
-
-PAUSE = 0.3
+View = dict[str, Any]
 
 
 @click.command("events")
 @click.argument("name", type=NAME, required=False)
-@click.option("-f", "--follow", is_flag=True, help="Wait for more.")
+@click.option("-f", "--follow", is_flag=True, help="Wait for more, also over daemon restarts.")
 @click.option("--after", type=click.IntRange(0), help="Those after this number.")
 @click.option("--last", type=click.IntRange(0), help="Only so many.  [default: 100]")
 @pass_session
@@ -34,24 +30,31 @@ def command(
     for view in lines:
         if session.json:
             session.print_line(view)
-        else:
+        elif "seq" in view:
             render.event(view)
+        else:
+            click.echo(f"nodeorch: {render.clean(view.get('gap') or view['error'])}", err=True)
 
 
-def _follow(session: Session, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Without an end, a gap or a repetition, also over a restart of the daemon."""
-    from nodeorch.client.unix import DaemonUnreachable
+def _follow(session: Session, query: dict[str, Any]) -> Iterator[View]:
+    """Without an end, a loss or a repetition, also over a restart of the daemon."""
+    from nodeorch.cli.again import resumed
 
-    heard = None
-    while True:
-        try:
-            for view in session.client.stream("/v1/events", {**query, "follow": True}):
-                heard = time.monotonic()
-                if "seq" in view:
-                    yield view
-                    query = {**query, "after": view["seq"], "last": None}
-            heard = time.monotonic()
-        except DaemonUnreachable:
-            if heard is None or time.monotonic() - heard > PATIENCE:
-                raise
-        time.sleep(PAUSE)
+    more = {"workload": query["workload"], "after": _newest(session), "follow": True}
+    for view in session.client.stream("/v1/events", query):
+        more["after"] = max(more["after"], view.get("seq", 0))
+        yield view
+    for view in resumed(
+        session,
+        lambda: session.client.stream("/v1/events", more),
+        lambda: f"after {more['after']}",
+    ):
+        more["after"] = view.get("seq", view.get("first", more["after"] + 1) - 1)
+        yield view
+
+
+def _newest(session: Session) -> int:
+    """Following begins after it, or after the last line shown: nothing falls between."""
+    return max(
+        (view["seq"] for view in session.client.stream("/v1/events", {"last": 1})), default=0
+    )

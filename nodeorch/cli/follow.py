@@ -1,12 +1,13 @@
-"""Waiting for workloads, with progress on a terminal."""
+"""Waiting for workloads and changes, with progress on a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
+from nodeorch.cli.again import patiently
 from nodeorch.cli.render import clean, span
 from nodeorch.cli.session import Session
 from nodeorch.client.unix import ApiError, ClientError
@@ -17,6 +18,29 @@ STEP = 1.0
 
 def until(session: Session, name: str, goal: str, timeout: float) -> Any:
     """The workload's views when it is so. Raises ApiError with code Timeout."""
+    return _poll(session.client.get, f"/v1/workloads/{name}/wait", {"for": goal}, timeout)
+
+
+def until_done(session: Session, change: int, timeout: float) -> Any:
+    """The change when it is done; the daemon may restart meanwhile. Raises ClientError when it
+    will not be done."""
+
+    def ask(*args: Any, **named: Any) -> Any:
+        return patiently(session, lambda: session.client.get(*args, **named))
+
+    view = _poll(ask, f"/v1/changes/{change}/wait", {}, timeout)
+    if view["state"] != "done":
+        raise ClientError(
+            f"cannot {view['verb']} {', '.join(view['workloads'])}: "
+            f"change {change} {_ENDED[view['state']]}: {view['reason']}"
+        )
+    return view
+
+
+_ENDED = {"failed": "failed", "superseded": "was superseded"}
+
+
+def _poll(ask: Callable[..., Any], path: str, query: dict[str, str], timeout: float) -> Any:
     began = time.monotonic()
     shown = False
     try:
@@ -25,9 +49,7 @@ def until(session: Session, name: str, goal: str, timeout: float) -> Any:
             left = max(0.0, timeout - passed)
             step = min(STEP, left) if sys.stderr.isatty() else left
             try:
-                query = {"for": goal, "timeout": f"{step:.3f}"}
-                path = f"/v1/workloads/{name}/wait"
-                return session.client.get(path, query, timeout=step + 30.0)
+                return ask(path, {**query, "timeout": f"{step:.3f}"}, timeout=step + 30.0)
             except ApiError as error:
                 if error.code != "Timeout" or left <= step:
                     raise
@@ -36,19 +58,6 @@ def until(session: Session, name: str, goal: str, timeout: float) -> Any:
     finally:
         if shown:
             _progress("")
-
-
-def until_ready(session: Session, names: Sequence[str], timeout: float) -> None:
-    """Also that what is ready is what was declared. Raises ClientError."""
-    deadline = time.monotonic() + timeout
-    for name in names:
-        views = until(session, name, "ready", max(0.0, deadline - time.monotonic()))
-        for view in views:
-            if view["declared_generation"] not in (0, view["generation"]):
-                raise ClientError(
-                    f"cannot update {name}: it went back to generation {view['generation']}: "
-                    f"{view['reason']}; see `nodeorch why {name}`"
-                )
 
 
 def _progress(text: str) -> None:

@@ -13,7 +13,7 @@ from nodeorch.cli import exits
 from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
-    "apply", "check", "confirm", "delete", "events", "history", "init", "logs", "plan",
+    "apply", "changes", "check", "confirm", "delete", "events", "history", "init", "logs", "plan",
     "restart", "rollback", "scale", "schema", "shutdown", "start", "stats", "status", "stop",
     "top", "version", "wait", "why",
 )  # fmt: skip

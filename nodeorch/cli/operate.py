@@ -17,10 +17,10 @@ def operate(
     body: Any = None,
     *,
     dry_run: bool,
-    goal: str | None = None,
-    timeout: float = 0.0,
+    wait: bool,
+    timeout: float,
 ) -> None:
-    """Ask, print the answer, and wait for ``goal`` when there is one."""
+    """Ask, print the answer, and wait until it is real when that is wanted."""
     from nodeorch.cli import render
 
     path = f"/v1/workloads/{name}/{verb}"
@@ -29,13 +29,13 @@ def operate(
         session.print_line(view)
     else:
         render.mutation(view)
-    if goal is not None and not dry_run:
-        from nodeorch.cli.follow import until
+    if wait and not dry_run:
+        from nodeorch.cli.follow import until_done
 
-        until(session, name, goal, timeout)
+        until_done(session, view["change"], timeout)
 
 
-def operation(verb: str, goal: str, help: str) -> click.Command:
+def operation(verb: str, help: str) -> click.Command:
     """A verb on one or more workloads that needs nothing but their names."""
 
     @click.command(verb, help=help)
@@ -47,7 +47,6 @@ def operation(verb: str, goal: str, help: str) -> click.Command:
         session: Session, names: tuple[str, ...], dry_run: bool, wait: bool, timeout: float
     ) -> None:
         for name in names:
-            until = goal if wait else None
-            operate(session, name, verb, dry_run=dry_run, goal=until, timeout=timeout)
+            operate(session, name, verb, dry_run=dry_run, wait=wait, timeout=timeout)
 
     return command

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from nodeorch.cli.operate import operation
 
-command = operation("restart", goal="ready", help="Stop and start the instances of workloads.")
+command = operation("restart", help="Stop and start the instances of workloads.")

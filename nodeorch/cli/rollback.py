@@ -25,5 +25,4 @@ def command(
 ) -> None:
     """Go back to an earlier generation, until the file changes."""
     body = {"generation": generation}
-    goal = "ready" if wait else None
-    operate(session, name, "rollback", body, dry_run=dry_run, goal=goal, timeout=timeout)
+    operate(session, name, "rollback", body, dry_run=dry_run, wait=wait, timeout=timeout)

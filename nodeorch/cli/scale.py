@@ -19,6 +19,5 @@ def command(
     session: Session, name: str, replicas: int, dry_run: bool, wait: bool, timeout: float
 ) -> None:
     """Run so many replicas of a workload, until its file changes."""
-    goal = ("ready" if replicas else "stopped") if wait else None
     body = {"replicas": replicas}
-    operate(session, name, "scale", body, dry_run=dry_run, goal=goal, timeout=timeout)
+    operate(session, name, "scale", body, dry_run=dry_run, wait=wait, timeout=timeout)

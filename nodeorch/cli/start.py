@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from nodeorch.cli.operate import operation
 
-command = operation(
-    "start", goal="ready", help="Start stopped workloads; try failing ones again now."
-)
+command = operation("start", help="Start stopped workloads; try failing ones again now.")

@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from nodeorch.cli.operate import operation
 
-command = operation(
-    "stop", goal="stopped", help="Stop workloads until they are started again; the files stay."
-)
+command = operation("stop", help="Stop workloads until they are started again; the files stay.")

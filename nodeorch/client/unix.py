@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -93,6 +94,9 @@ class Client:
         target = quote(path) + (f"?{urlencode(given)}" if given else "")
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else {}
+        trace = os.environ.get("TRACEPARENT", "")
+        if trace.isascii() and trace.isprintable() and trace:
+            headers["traceparent"] = trace
         try:
             connection.request(method, target, data, headers)
             return connection.getresponse()

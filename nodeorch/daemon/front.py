@@ -16,6 +16,7 @@ from nodeorch.decide.status import Sample, Surroundings, workload_view
 from nodeorch.decide.template import diff
 from nodeorch.meters import Meters
 from nodeorch.model.actions import Hold, Plan
+from nodeorch.model.change import Asked
 from nodeorch.model.facts import Fact
 from nodeorch.model.view import HistoryView, StatsView, WorkloadView
 from nodeorch.model.world import World
@@ -45,6 +46,7 @@ class Front:
         self.absorb = supervisor.absorb
         self.refusal = supervisor.refusal
         self.until = supervisor.until
+        self.next_change = supervisor.next_change
         self.diff = diff
         self._supervisor = supervisor
         self._files = files
@@ -83,11 +85,14 @@ class Front:
         forced: tuple[str, ...] = (),
         applied: tuple[str, ...] = (),
         by: str = "",
+        change: Asked | None = None,
     ) -> None:
         """Read the workloads directory now; absorbed and saved when it returns."""
         async with self._reading:  # passes are absorbed in the order in which they were read
             seen = await asyncio.to_thread(self._files.read)
-            said = replace(seen, deleted=deleted, forced=forced, applied=applied, by=by)
+            said = replace(
+                seen, deleted=deleted, forced=forced, applied=applied, by=by, change=change
+            )
             await self._supervisor.submit(said)
 
     def status(self, name: str | None = None) -> list[WorkloadView]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from nodeorch.model.change import Change
 from nodeorch.model.world import (
     DesiredRecord,
     InstanceRecord,
@@ -41,6 +42,7 @@ class Persister:
         self._working = working
         self._workloads: Mapping[str, WorkloadState] = {}
         self._serial = 0
+        self._asked: Mapping[int, Change] = {}
         self._notes: list[tuple[float, Note]] = []
         self._failures = 0
         self.trouble = ""
@@ -48,7 +50,7 @@ class Persister:
 
     def loaded(self, world: World) -> None:
         """The world as it was just read: nothing of it needs writing."""
-        self._workloads, self._serial = world.workloads, world.serial
+        self._workloads, self._serial, self._asked = world.workloads, world.serial, world.changes
 
     def save(self, world: World) -> asyncio.Future[None] | None:
         """Begin to write what has changed; None when nothing has.
@@ -61,21 +63,24 @@ class Persister:
         changes = self._changes(world)
         if changes is None:
             return None
-        before = (self._workloads, self._serial, self._failures)
-        self._workloads, self._serial, self._notes = world.workloads, world.serial, []
+        before = (self._workloads, self._serial, self._asked, self._failures)
+        self._workloads, self._serial, self._asked = world.workloads, world.serial, world.changes
+        self._notes = []
         writing = asyncio.ensure_future(self._write(changes, before))
         writing.add_done_callback(_heard)  # nobody may wait for it
         return writing
 
     async def _write(
-        self, changes: Changes, before: tuple[Mapping[str, WorkloadState], int, int]
+        self,
+        changes: Changes,
+        before: tuple[Mapping[str, WorkloadState], int, Mapping[int, Change], int],
     ) -> None:
         try:
             entries = await self._saved(changes)
         except Exception as error:  # a bug in the store, too, must lose nothing
-            workloads, serial, failures = before
+            workloads, serial, asked, failures = before
             if failures == self._failures:
-                self._workloads, self._serial = workloads, serial
+                self._workloads, self._serial, self._asked = workloads, serial, asked
                 self._failures += 1
             notes = sorted([*changes.notes, *self._notes], key=lambda note: note[0])
             self._notes = notes[-NOTES_KEPT:]
@@ -118,7 +123,8 @@ class Persister:
                         versions.append(state.record.target)
                 instances |= _instance_changes(old, state)
         serial = world.serial if world.serial != self._serial else None
-        if not (desired or instances or serial is not None or self._notes):
+        asked = self._asked_changes(world)
+        if not (desired or instances or asked or serial is not None or self._notes):
             return None
         return Changes(
             desired=desired,
@@ -126,7 +132,19 @@ class Persister:
             versions=tuple(versions),
             serial=serial,
             notes=tuple(self._notes),
+            asked=asked,
         )
+
+    def _asked_changes(self, world: World) -> dict[int, Change | None]:
+        """New, ended and forgotten ones. How far one has come is seen anew after a start."""
+        if world.changes is self._asked:
+            return {}
+        found: dict[int, Change | None] = dict.fromkeys(self._asked.keys() - world.changes.keys())
+        for number, change in world.changes.items():
+            old = self._asked.get(number)
+            if old is None or old.state is not change.state:
+                found[number] = change
+        return found
 
 
 def _heard(writing: asyncio.Future[None]) -> None:

@@ -26,7 +26,7 @@ from nodeorch.decide.results import begin
 from nodeorch.meters import LoopMeter, WorkloadMeters
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.facts import Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
-from nodeorch.model.world import World
+from nodeorch.model.world import Note, World
 from nodeorch.ports import Clock, CommandRefused, Entry, Store, StoreError
 
 log = logging.getLogger("nodeorch")
@@ -62,6 +62,7 @@ class Supervisor:
         self._subscribers: set[asyncio.Queue[Entry | None]] = set()
         self._waiters: dict[asyncio.Future[bool], Callable[[World], bool]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._last_change = 0
 
     async def load(self) -> bool:
         """Take up what the store remembers; whether some of it has to be rebuilt."""
@@ -72,10 +73,14 @@ class Supervisor:
             instances=remembered.instances,
             serial=remembered.serial,
             rebuilt=rebuilt,
+            changes=remembered.asked,
+            wall=self.clock.wall(),
         )
         world = absorb(self.world, fact, self.clock.now())
         self._persister.loaded(world)
         self.world = world
+        # Numbers are not given twice, also when those that were are lost.
+        self._last_change = max([int(self.clock.wall()) if rebuilt else 0, *world.changes])
         return rebuilt
 
     async def run(self, executor: Executor) -> None:
@@ -127,6 +132,10 @@ class Supervisor:
     def refusal(self, world: World, command: Command) -> str | None:
         return refusal(world, command)
 
+    def next_change(self) -> int:
+        self._last_change += 1
+        return self._last_change
+
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:
         """New journal entries as they are stored; None: the reader was too slow and is cut off."""
@@ -161,7 +170,7 @@ class Supervisor:
             world = begin(world, action, now)
         saved = self._persister.save(world)
         for note in world.notes:
-            log.info("%s: %s", note.instance or note.workload or note.why.code, note.why.words)
+            log.info("%s", _line(note))
         self.world = world = replace(world, notes=()) if world.notes else world
         for action in self.plan.actions:
             self._spawn(self._act(action, saved))
@@ -237,6 +246,13 @@ class Supervisor:
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _line(note: Note) -> str:
+    """For the log; with the trace of the request that caused it."""
+    trace = note.details.get("trace")
+    tail = f" [change {note.details['change']}, traceparent {trace}]" if trace else ""
+    return f"{note.instance or note.workload or note.why.code}: {note.why.words}{tail}"
 
 
 async def _settle(done: asyncio.Future[None], saved: asyncio.Future[None] | None) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nodeorch.decide import changes
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
 from nodeorch.decide.limits import drift, standing
@@ -34,12 +35,12 @@ from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, Worl
 
 
 def absorb(world: World, fact: Fact, now: float) -> World:
-    before = world.workloads
-    world = _FACTS[type(fact)](world, fact, now)
+    earlier, before = world, world.workloads
+    world = changes.begun(_FACTS[type(fact)](world, fact, now), earlier, fact, now)
     for name, state in list(world.workloads.items()):
         if before.get(name) is not state or (state.record.previous is not None):
             world = _follow(world, before.get(name), name, now)
-    return world
+    return changes.judged(world, earlier, fact, now) if world.doing else world
 
 
 def _follow(world: World, before: WorkloadState | None, name: str, now: float) -> World:
@@ -153,6 +154,7 @@ def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
         instance = Instance(record=own, state=State.EXITED if own.pruned else State.UNKNOWN)
         states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
     world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
+    world = changes.remembered(world, fact.changes, fact.wall, now)
     if fact.rebuilt:
         words = (
             "the database, or a part of it, was lost or is of a newer nodeorch; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from nodeorch.model.actions import Action
+from nodeorch.model.change import Asked, Change
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Container, DesiredRecord, InstanceRecord, Limits, Version
 
@@ -25,6 +26,9 @@ class Loaded(_Fact, frozen=True):
     serial: int
     rebuilt: bool = False
     """The database was lost and made anew."""
+    changes: dict[int, Change] = {}
+    wall: float = 0.0
+    """Now, on the wall clock: tells how long ago a change began."""
 
 
 class SpecsSeen(_Fact, frozen=True):
@@ -42,6 +46,8 @@ class SpecsSeen(_Fact, frozen=True):
     """Workloads whose files an operator has just written through the API."""
     by: str = ""
     """That operator, or the one who deleted."""
+    change: Asked | None = None
+    """Their request, to be followed."""
 
 
 class Listed(_Fact, frozen=True):
@@ -125,6 +131,8 @@ class Command(_Fact, frozen=True):
     replicas: int | None = None
     version: Version | None = None
     """The one to go back to, for rollback."""
+    change: Asked | None = None
+    """The request, to be followed."""
 
 
 class HookEnd(Struct, frozen=True):

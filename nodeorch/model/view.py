@@ -213,6 +213,17 @@ class EventView(Struct, frozen=True):
     details: dict[str, str | int | float | bool | None] = {}
 
 
+class GapView(Struct, frozen=True):
+    """A line of /v1/events: what was asked for is not there any more."""
+
+    gap: str
+    """In words."""
+    after: int
+    """The number that was asked for."""
+    first: int
+    """The number from which it goes on."""
+
+
 class WhyView(Struct, frozen=True):
     workload: WorkloadView | None
     """None: it is gone, and only the journal knows it."""
@@ -231,6 +242,26 @@ class GenerationView(Struct, frozen=True):
     """What changed against the generation before it."""
 
 
+class ChangeView(Struct, frozen=True):
+    """What an operator asked for."""
+
+    id: int
+    verb: str
+    workloads: list[str]
+    by: str
+    """ "uid 1000 (ann), pid 4242" """
+    at: str
+    state: str
+    """doing | done | failed | superseded"""
+    reason: str
+    """Of its end; empty while it goes on."""
+    waits: list[str]
+    """What it still waits for, a workload each."""
+    ended_at: str | None
+    trace: str
+    """The traceparent of its request; empty: it had none."""
+
+
 class MutationView(Struct, frozen=True):
     """The answer to every mutation, and to its dry run."""
 
@@ -238,6 +269,8 @@ class MutationView(Struct, frozen=True):
     dry_run: bool = False
     seq: int = 0
     """The journal's number of the last entry it made: `nodeorch events --after`."""
+    change: int | None = None
+    """Its number: /v1/changes. None of a dry run."""
 
 
 class HealthView(Struct, frozen=True):

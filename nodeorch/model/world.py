@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from nodeorch.model.change import Change
 from nodeorch.model.workload import Workload
 
 
@@ -75,6 +76,9 @@ class Code(StrEnum):
     PRESSURE = "Pressure"
     STORE_FAILED = "StoreFailed"
     STORE_WORKS = "StoreWorks"
+    CHANGE_DONE = "ChangeDone"
+    CHANGE_FAILED = "ChangeFailed"
+    CHANGE_SUPERSEDED = "ChangeSuperseded"
     DAEMON_STARTED = "DaemonStarted"
     DAEMON_STOPPED = "DaemonStopped"
 
@@ -384,5 +388,9 @@ class World(_Frozen, frozen=True):
     store_trouble: str = ""
     """Why nothing can be written down at present; then nothing is created or removed."""
     serial: int = 0
+    changes: dict[int, Change] = {}
+    """What operators asked for, by number; the last ones (see decide/changes.py)."""
+    doing: tuple[int, ...] = ()
+    """Those of them that go on."""
     notes: tuple[Note, ...] = ()
     """Drained into the journal after each step."""

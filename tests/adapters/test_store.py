@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nodeorch.adapters.sqlite import SqliteStore
+from nodeorch.model.change import Asked, Change, ChangeState, Goal, Want
 from nodeorch.model.world import InstanceRecord
 from nodeorch.ports import Changes, StoreError
 from tests.adapters.storing import desired, instance, note, two_rows, version
@@ -79,6 +82,46 @@ async def test_journal_entries_come_back_numbered_and_are_found_again(store: Sql
     assert await store.entries(instance="db.0.g1") == (first[1],)
     assert await store.entries(workload="web", last=1) == second
     assert first[0].details == {"pid": 12}
+
+
+async def test_the_journal_is_read_by_pages_and_knows_its_ends(store: SqliteStore) -> None:
+    assert await store.extent() == (0, 0)
+    await store.save(Changes(notes=tuple(note(n, "db" if n == "c" else "web") for n in "abcd")))
+    everything = await store.entries()
+    assert await store.entries(first=2) == everything[:2]
+    assert await store.entries(after=1, first=2) == everything[1:3]
+    assert await store.entries(workload="web", first=9) == (*everything[:2], everything[3])
+    assert await store.extent() == (1, 4)
+    assert await store.extent(last=2) == (3, 4)
+    assert await store.extent(workload="web", last=2) == (2, 4)
+    assert await store.extent(after=4) == (0, 0)
+
+
+async def test_changes_are_kept_until_they_are_forgotten(path: Path) -> None:
+    first, second = (
+        Change(
+            Asked(n, "restart", "uid 0", 1000.0, "00-ab"), ("web",), {"web": Want(Goal.READY, 1)}
+        )
+        for n in (1, 2)
+    )
+    ended = replace(first, state=ChangeState.DONE, reason="is ready", wants={}, took=1.5)
+    for asked in ({1: first, 2: second}, {1: ended}, {2: None}):
+        store = SqliteStore(path)
+        await store.open()
+        await store.save(Changes(asked=asked))
+        await store.close()
+    store = SqliteStore(path)
+    await store.open()
+    assert (await store.load()).asked == {1: ended}
+    await store.close()
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO changes VALUES (3, '{')")
+    db.commit()
+    db.close()
+    await store.open()
+    found = await store.load()
+    await store.close()
+    assert (found.asked, found.rebuilt, found.unreadable) == ({1: ended}, False, ())
 
 
 async def test_the_journal_is_bounded(store: SqliteStore, path: Path) -> None:

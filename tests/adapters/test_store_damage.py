@@ -195,6 +195,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
 
 async def test_a_migration_backs_up_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled(path)
+    found = len(schema.MIGRATIONS)
     step = ("ALTER TABLE instances ADD COLUMN colour TEXT",)
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     store = SqliteStore(path)
@@ -202,13 +203,13 @@ async def test_a_migration_backs_up_first(path: Path, monkeypatch: pytest.Monkey
     assert (await store.load()).serial == 7
     await store.close()
     db = sqlite3.connect(path)
-    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert db.execute("PRAGMA user_version").fetchone() == (found + 1,)
     assert db.execute("SELECT colour FROM instances").fetchone() == (None,)
     db.close()
-    backup = path.with_name("nodeorch.db.bak-v1")
+    backup = path.with_name(f"nodeorch.db.bak-v{found}")
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     db = sqlite3.connect(backup)
-    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert db.execute("PRAGMA user_version").fetchone() == (found,)
     assert db.execute("SELECT count(*) FROM events").fetchone() == (5,)
     db.close()
 

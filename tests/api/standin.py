@@ -23,6 +23,7 @@ from nodeorch.decide.template import diff
 from nodeorch.meters import CallMeter, LoopMeter, Meters, ProbeMeter, Process, WorkloadMeters
 from nodeorch.model import actions
 from nodeorch.model.actions import Action, Plan
+from nodeorch.model.change import Asked
 from nodeorch.model.facts import Command, Done, Fact, SpecsSeen
 from nodeorch.model.view import (
     FieldChange,
@@ -90,6 +91,7 @@ class MemoryStore:
         workload: str | None = None,
         instance: str | None = None,
         last: int | None = None,
+        first: int | None = None,
     ) -> tuple[Entry, ...]:
         self.before_reading()
         found = [
@@ -97,7 +99,14 @@ class MemoryStore:
             for e in self.journal
             if e.seq > after and workload in (None, e.workload) and instance in (None, e.instance)
         ]
-        return tuple(found if last is None else found[len(found) - min(last, len(found)) :])
+        found = found if last is None else found[len(found) - min(last, len(found)) :]
+        return tuple(found[:first])
+
+    async def extent(
+        self, *, after: int = 0, workload: str | None = None, last: int | None = None
+    ) -> tuple[int, int]:
+        found = await self.entries(after=after, workload=workload, last=last)
+        return (found[0].seq, found[-1].seq) if found else (0, 0)
 
     async def versions(self, workload: str) -> tuple[tuple[float, Version], ...]:
         return tuple(self.kept.get(workload, ()))
@@ -170,6 +179,9 @@ class StandIn:
         self._subscribers: set[asyncio.Queue[Entry | None]] = set()
         self._directory = directory
         self._containers = 0
+        self._numbers = 0
+        self.waiting = 0
+        """How many wait for a world."""
 
     # what the API asks
 
@@ -181,6 +193,10 @@ class StandIn:
 
     def refusal(self, world: World, command: Command) -> str | None:
         return refusal(world, command)
+
+    def next_change(self) -> int:
+        self._numbers += 1
+        return self._numbers
 
     async def submit(self, fact: Fact) -> None:
         if isinstance(fact, Command) and (words := refusal(self.world, fact)):
@@ -198,6 +214,7 @@ class StandIn:
         forced: tuple[str, ...] = (),
         applied: tuple[str, ...] = (),
         by: str = "",
+        change: Asked | None = None,
     ) -> None:
         workloads = {}
         for path in self._directory.glob("[!.]*.toml"):
@@ -208,7 +225,15 @@ class StandIn:
         for name in rejected:
             del workloads[name]
         await self.submit(
-            SpecsSeen(workloads, rejected, deleted=deleted, forced=forced, applied=applied, by=by)
+            SpecsSeen(
+                workloads,
+                rejected,
+                deleted=deleted,
+                forced=forced,
+                applied=applied,
+                by=by,
+                change=change,
+            )
         )
 
     @contextlib.asynccontextmanager
@@ -221,13 +246,17 @@ class StandIn:
             self._subscribers.discard(queue)
 
     async def until(self, predicate: Callable[[World], bool], timeout: float) -> bool:
-        with contextlib.suppress(TimeoutError):
+        self.waiting += 1
+        try:
             async with asyncio.timeout(timeout):
                 while not predicate(self.world):
                     self._changed.clear()
                     await self._changed.wait()
                 return True
-        return False
+        except TimeoutError:
+            return False
+        finally:
+            self.waiting -= 1
 
     def stats(self) -> StatsView:
         return self._stats.live(self.world, self._around())

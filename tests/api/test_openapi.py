@@ -105,7 +105,7 @@ REFUSED = {"/v1/confirm", "/v1/workloads/{name}/rollback"}
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_the_documented_answer_is_the_real_one(harness: Harness, route: Route) -> None:
     furnish(harness)
-    path = route.path.replace("{name}", "web")
+    path = route.path.replace("{name}", "web").replace("{id}", "1")
     query = {"timeout": "0"} if "timeout" in route.query else {}
     body = json.dumps(BODIES.get(route.path, {})) if route.takes is not None else None
     if route.path == "/v1/shutdown":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nodeorch.api.events import PAGE
 from nodeorch.client.unix import ApiError, Client
 from nodeorch.ports import EngineError, LogLine
 from tests.api.harness import WEB, Harness, spec
@@ -94,6 +95,43 @@ def test_following_from_now_on(harness: Harness) -> None:
     say(harness, "b", workload="db")
     say(harness, "c", workload="web")
     assert words(reader.until(1)) == ["c"]
+
+
+def forget(harness: Harness, upto: int) -> None:
+    def drop() -> None:
+        journal = harness.standin.store.journal
+        journal[:] = [e for e in journal if e.seq > upto]
+
+    harness.do(drop)
+
+
+def test_what_is_forgotten_is_told_as_a_gap(harness: Harness, client: Client) -> None:
+    say(harness, *"abcdef")
+    forget(harness, 4)
+    gap, *rest = list(client.stream("/v1/events", {"after": 2}))
+    assert gap == {"gap": "3 to 4 are forgotten", "after": 2, "first": 5}
+    assert words(rest) == ["e", "f"]
+    for after in (0, 4, 5, 6):
+        assert "gap" not in "".join(map(str, client.stream("/v1/events", {"after": after})))
+
+
+def test_a_number_of_another_journal_is_told_too(harness: Harness) -> None:
+    say(harness, *"ab")
+    reader = Reader(harness.client, "/v1/events", {"follow": 1, "after": 77})
+    [gap] = reader.until(1)
+    assert gap == {"gap": "the journal ends at 2: 77 is of another one", "after": 77, "first": 3}
+    say(harness, "c")
+    assert words(reader.until(2)[1:]) == ["c"]
+
+
+def test_a_long_backlog_comes_by_pages(harness: Harness, client: Client) -> None:
+    harness.do(lambda: [harness.standin.say(str(n)) for n in range(3 * PAGE + 7)])
+    pages = []
+    harness.standin.store.before_reading = lambda: pages.append(1)
+    lines = list(client.stream("/v1/events", {"after": 3}))
+    assert words(lines) == [str(n) for n in range(3, 3 * PAGE + 7)]
+    assert len(pages) >= 4
+    assert words(list(client.stream("/v1/events", {"last": PAGE + 2})))[0] == str(2 * PAGE + 5)
 
 
 def test_a_reader_too_slow_is_told_and_cut_off(harness: Harness) -> None:

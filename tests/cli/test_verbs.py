@@ -235,14 +235,14 @@ def test_waiting_ends_badly_when_the_update_went_back(
     (tmp_path / "web.toml").write_text(WEB)
     code, _, err = cli("apply", str(tmp_path / "web.toml"), "--wait")
     assert code == 1
-    assert "it went back to generation 1: generation 2 did not become ready" in err
+    assert "cannot apply web: change 1 failed: web: generation 2 did not become ready" in err
 
 
 def test_waiting_runs_out(harness: Harness, cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "web.toml").write_text(WEB)
     code, _, err = cli("apply", str(tmp_path / "web.toml"), "--wait", "--timeout", "10ms")
     assert code == 75
-    assert "web is not ready" in err
+    assert "change 1 is not done after 0.01 s: web is starting, 0/1 ready" in err
 
 
 def test_progress_is_shown_on_a_terminal_alone(
@@ -369,7 +369,9 @@ def test_following_events_survives_a_restart_of_the_daemon(
     harness.do(lambda: harness.standin.say("one"))
     thread = threading.Thread(target=happen)
     thread.start()
-    assert cli("events", "-f", "--json")[0] == 130
+    code, _, err = cli("events", "-f", "--json")
+    assert code == 130
+    assert "nodeorchd answers again; going on after 1\n" in err
     thread.join(10.0)
     assert seen == ["one", "two", "stop"]
 
@@ -377,7 +379,7 @@ def test_following_events_survives_a_restart_of_the_daemon(
 def test_following_gives_up_when_the_daemon_stays_away(
     harness: Harness, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodeorch.cli.events.PATIENCE", 0.3)
+    monkeypatch.setattr("nodeorch.cli.again.PATIENCE", 0.3)
     closer = threading.Thread(
         target=lambda: (wait_for(lambda: harness.standin._subscribers), harness.close_server())
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
+from nodeorch.model.change import Change
 from nodeorch.model.world import Code, DesiredRecord, InstanceRecord, Note, Version, Why
 from nodeorch.ports import Changes, Entry, Remembered
 
@@ -23,10 +24,12 @@ Statement = tuple[str, tuple[Any, ...]]
 _PUT = {
     "desired": "INSERT OR REPLACE INTO desired VALUES (?, ?)",
     "instances": "INSERT OR REPLACE INTO instances VALUES (?, ?)",
+    "changes": "INSERT OR REPLACE INTO changes VALUES (?, ?)",
 }
 _DROP = {
     "desired": "DELETE FROM desired WHERE name = ?",
     "instances": "DELETE FROM instances WHERE name = ?",
+    "changes": "DELETE FROM changes WHERE id = ?",
 }
 
 
@@ -40,7 +43,12 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(changes: Changes, wall: float) -> Prepared:
     statements: list[Statement] = []
-    for table, rows in (("desired", changes.desired), ("instances", changes.instances)):
+    tables: tuple[tuple[str, Mapping[Any, Any]], ...] = (
+        ("desired", changes.desired),
+        ("instances", changes.instances),
+        ("changes", changes.asked),
+    )
+    for table, rows in tables:
         for name, record in rows.items():
             if record is None:
                 statements.append((_DROP[table], (name,)))
@@ -104,7 +112,20 @@ def load(db: sqlite3.Connection, rebuilt: bool) -> Remembered:
     desired = _records(db, "desired", DesiredRecord, unreadable)
     instances = _records(db, "instances", InstanceRecord, unreadable)
     row = db.execute("SELECT value FROM meta WHERE key = 'serial'").fetchone()
-    return Remembered(desired, instances, int(row[0]) if row else 0, rebuilt, tuple(unreadable))
+    serial = int(row[0]) if row else 0
+    return Remembered(desired, instances, serial, rebuilt, _changes(db), tuple(unreadable))
+
+
+def _changes(db: sqlite3.Connection) -> dict[int, Change]:
+    """One that cannot be read is left out: nothing that runs leans on it."""
+    decoder = msgspec.json.Decoder(Change)
+    found: dict[int, Change] = {}
+    for number, data in db.execute("SELECT id, data FROM changes ORDER BY id"):
+        try:
+            found[number] = decoder.decode(data)
+        except (msgspec.DecodeError, TypeError) as error:
+            log.warning("change %s not read: %s", number, error)
+    return found
 
 
 def _records(
@@ -142,20 +163,42 @@ def entries(
     workload: str | None,
     instance: str | None,
     last: int | None,
+    first: int | None = None,
 ) -> tuple[Entry, ...]:
-    """Oldest first; ``last`` keeps only the newest so many."""
+    """Oldest first; ``last`` keeps only the newest so many, ``first`` the oldest."""
+    where, values = _where(after, workload, instance)
+    order, most = ("DESC", last) if first is None else ("ASC", first)
+    rows = db.execute(
+        "SELECT seq, wall, code, words, workload, instance, details FROM events"
+        f" WHERE {where} ORDER BY seq {order} LIMIT ?",
+        (*values, -1 if most is None else most),
+    ).fetchall()
+    if first is None:
+        rows.reverse()
+    return tuple(entry for row in rows if (entry := _entry(row)))
+
+
+def extent(
+    db: sqlite3.Connection, after: int, workload: str | None, last: int | None
+) -> tuple[int, int]:
+    where, values = _where(after, workload, None)
+    newest = f"SELECT seq FROM events WHERE {where} ORDER BY seq DESC LIMIT ?"
+    row = db.execute(
+        f"SELECT min(seq), max(seq) FROM ({newest})", (*values, -1 if last is None else last)
+    ).fetchone()
+    return row[0] or 0, row[1] or 0
+
+
+def _where(
+    after: int, workload: str | None, instance: str | None
+) -> tuple[str, tuple[int | str, ...]]:
     where, values = "seq > ?", [after]
     conditions: Iterable[tuple[str, str | None]] = (("workload", workload), ("instance", instance))
     for column, value in conditions:
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)  # type: ignore[arg-type]
-    rows = db.execute(
-        "SELECT seq, wall, code, words, workload, instance, details FROM events"
-        f" WHERE {where} ORDER BY seq DESC LIMIT ?",
-        (*values, -1 if last is None else last),
-    )
-    return tuple(entry for row in reversed(rows.fetchall()) if (entry := _entry(row)))
+    return where, tuple(values)
 
 
 def _entry(row: tuple[Any, ...]) -> Entry | None:

@@ -24,6 +24,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " code TEXT NOT NULL, words TEXT NOT NULL, workload TEXT NOT NULL,"
         " instance TEXT NOT NULL, details TEXT)",
     ),
+    ("CREATE TABLE changes (id INTEGER PRIMARY KEY, data TEXT NOT NULL)",),
 )
 """Step N takes the schema from N to N+1. Steps are only ever added."""
 
@@ -34,6 +35,7 @@ _COLUMNS = (
     "SELECT workload, generation, wall, data FROM versions LIMIT 0",
     "SELECT key, value FROM meta LIMIT 0",
     "SELECT seq, wall, code, words, workload, instance, details FROM events LIMIT 0",
+    "SELECT id, data FROM changes LIMIT 0",
 )
 
 _SETTINGS = (

@@ -100,10 +100,16 @@ class SqliteStore:
         workload: str | None = None,
         instance: str | None = None,
         last: int | None = None,
+        first: int | None = None,
     ) -> tuple[Entry, ...]:
         return await self._call(
-            lambda: rows.entries(self._connection(), after, workload, instance, last)
+            lambda: rows.entries(self._connection(), after, workload, instance, last, first)
         )
+
+    async def extent(
+        self, *, after: int = 0, workload: str | None = None, last: int | None = None
+    ) -> tuple[int, int]:
+        return await self._call(lambda: rows.extent(self._connection(), after, workload, last))
 
     async def versions(self, workload: str) -> tuple[tuple[float, Version], ...]:
         return await self._call(lambda: rows.versions(self._connection(), workload))
