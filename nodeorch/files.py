@@ -66,11 +66,16 @@ def refused_place(path: str, allowed: Sequence[str], guarded: Sequence[str]) -> 
     return None
 
 
-def read_env(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> str:
-    """An env file of a workload. Raises OSError, ValueError."""
+def read_source(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> bytes:
+    """A file of the host that a workload is given. Raises OSError."""
     if why := refused_place(path, allowed, guarded):
         raise Unreadable(path, f"it {why}", "share a folder of its own, such as /srv/NAME")
-    return read_regular(path, limit).decode()
+    return read_regular(path, limit)
+
+
+def read_env(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> str:
+    """An env file of a workload. Raises OSError, ValueError."""
+    return read_source(path, limit, allowed, guarded).decode()
 
 
 def _read(handle: int, limit: int) -> bytes:

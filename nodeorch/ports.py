@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -195,6 +195,22 @@ class HookRunner(Protocol):
 
         Raises EngineError where the engine could not run it: that says nothing of the hook.
         """
+
+
+class Shelf(Protocol):
+    """Keeps the content of workloads' config files. All of it blocks, and raises OSError."""
+
+    def keep(self, workload: str, digest: str, content: bytes) -> None:
+        """Durably, before it returns."""
+
+    def lay(self, workload: str, digest: str, mode: int) -> str:
+        """The path of a copy that can be mounted; one that is lost or altered is made anew."""
+
+    def workloads(self) -> list[str]:
+        """Those that something is kept for."""
+
+    def tidy(self, workload: str, kept: Iterable[str], laid: Iterable[str]) -> None:
+        """Remove what is kept, and laid out, beyond these digests."""
 
 
 class Entry(Struct, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from nodeorch.api.call import Call, Problem
 from nodeorch.api.change import declared, edit, result
 from nodeorch.api.preview import what_if
-from nodeorch.files import read_env
+from nodeorch.files import read_env, read_source
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Workload
 from nodeorch.spec.load import load_text
@@ -23,6 +23,8 @@ from nodeorch.spec.together import check_together
 
 ENV_LIMIT = 256 * 1024
 """Bytes of an env file."""
+SOURCE_LIMIT = 1 << 20
+"""Bytes of a config file."""
 
 
 class Body(Struct, forbid_unknown_fields=True):
@@ -91,6 +93,9 @@ def _judge(
             guarded=settings.guarded,
             read_file=lambda path: read_env(
                 path, ENV_LIMIT, settings.volumes.allowed, settings.guarded
+            ),
+            read_source=lambda path: read_source(
+                path, SOURCE_LIMIT, settings.volumes.allowed, settings.guarded
             ),
         )
         found += errors(problems)

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nodeorch.daemon.laid import lay, with_files
 from nodeorch.daemon.oomwatch import OomWatch
 from nodeorch.daemon.prestop import before_stop
 from nodeorch.decide.size import size
@@ -29,7 +30,7 @@ from nodeorch.model.actions import (
 )
 from nodeorch.model.facts import Done, Fact, Failed, Listed
 from nodeorch.model.world import Container, State
-from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, HookRunner, Seal
+from nodeorch.ports import Cgroups, Clock, Deaths, Engine, EngineError, HookRunner, Seal, Shelf
 
 KILL_PATIENCE = 10.0
 """Seconds from SIGKILL until an instance is reported as one that will not die."""
@@ -52,6 +53,7 @@ class Executor:
         deaths: Deaths,
         seal: Seal,
         hooks: HookRunner,
+        shelf: Shelf,
         clock: Clock,
         inbox: Callable[[Fact], None],
         allowed: tuple[str, ...] = (),
@@ -62,6 +64,7 @@ class Executor:
         self._deaths = deaths
         self._seal = seal
         self._hooks = hooks
+        self._shelf = shelf
         self._clock = clock
         self._inbox = inbox
         self._allowed = allowed
@@ -115,7 +118,7 @@ class Executor:
             labels.SEAL: self._seal.seal(action.key, action.serial),
         }
         created = await self._engine.create(
-            action.key, spec, action.image_id, marks, spec.resources
+            action.key, await with_files(self._shelf, spec), action.image_id, marks, spec.resources
         )
         container = Container(
             id=created, name=action.key, state=State.CREATED, labels=marks, sealed=True
@@ -125,6 +128,7 @@ class Executor:
     async def _start(self, action: StartContainer) -> Done:
         for source in action.sources:
             self._check_source(source)
+        await lay(self._shelf, action.workload, action.files)
         for container_id in action.after:
             await self._until_cleaned(container_id)
         async with OomWatch(lambda: self._cgroups.oom_kills(action.container_id)) as watch:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from msgspec.structs import replace
 
+from nodeorch.daemon.reread import tidy
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
@@ -20,7 +22,7 @@ from nodeorch.model.change import Asked
 from nodeorch.model.facts import Fact
 from nodeorch.model.view import HistoryView, StatsView, WorkloadView
 from nodeorch.model.world import World
-from nodeorch.ports import Clock, Engine, Entry, Prober, Store
+from nodeorch.ports import Clock, Engine, Entry, Prober, Shelf, Store, StoreError
 from nodeorch.spec.settings import Settings
 
 FRESH = 0.25
@@ -38,6 +40,7 @@ class Front:
         samples: Callable[[], Mapping[str, Sample]],
         stats: Stats,
         meters: Meters,
+        shelf: Shelf,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -53,6 +56,9 @@ class Front:
         self._prober = prober
         self._samples = samples
         self._stats = stats
+        self._shelf = shelf
+        self._tidied: dict[str, int] = {}
+        """Workload → its latest generation when its config files were last looked through."""
         self._reading = asyncio.Lock()
         self._encoded: tuple[World, float, bytes] | None = None
 
@@ -94,6 +100,15 @@ class Front:
                 seen, deleted=deleted, forced=forced, applied=applied, by=by, change=change
             )
             await self._supervisor.submit(said)
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Config files that no generation needs any more."""
+        latest = {name: state.record.latest for name, state in self.world.workloads.items()}
+        changed = [name for name, number in latest.items() if self._tidied.get(name) != number]
+        with contextlib.suppress(OSError, StoreError):  # another pass follows
+            await tidy(self._shelf, self.store, self.world, changed)
+            self._tidied = latest
 
     def status(self, name: str | None = None) -> list[WorkloadView]:
         """All workloads by name, or the named one; none when there is no such."""

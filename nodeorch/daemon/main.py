@@ -29,6 +29,7 @@ from nodeorch.adapters.pressure import PressureWatch
 from nodeorch.adapters.probes import HookCaller, ProbeRunner
 from nodeorch.adapters.process import own_process
 from nodeorch.adapters.seal import Seal
+from nodeorch.adapters.shelf import FileShelf
 from nodeorch.adapters.sqlite import SchemaTooNew, SqliteStore
 from nodeorch.adapters.systemd import Systemd
 from nodeorch.adapters.usage import UsageSampler
@@ -38,6 +39,7 @@ from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
 from nodeorch.daemon.front import Front
 from nodeorch.daemon.history import History
+from nodeorch.daemon.reread import reread
 from nodeorch.daemon.settings import EXIT_CONFIG, BadSettings, read_settings
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.stats import Stats
@@ -116,15 +118,16 @@ class _Daemon:
         )
         self.supervisor.on_step = self._feed_watchdog()
         rebuilt = await self.supervisor.load()
-        files = _spec_files(settings)
+        shelf = FileShelf(state / "files")
+        files = _spec_files(settings, shelf)
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
         places = (settings.volumes.allowed, settings.guarded)
         hooks = HookCaller(engine.exec, read_regular)
         executor = Executor(
-            engine, cgroups, deaths, Seal(state), hooks, self.clock, self._put, *places
+            engine, cgroups, deaths, Seal(state), hooks, shelf, self.clock, self._put, *places
         )
         stats = Stats(usages.watched, cgroups.host, history)
-        shown = (usages.samples, stats, self._meters(engine, prober, store))
+        shown = (usages.samples, stats, self._meters(engine, prober, store), shelf)
         front = Front(self.supervisor, settings, files, engine, prober, *shown)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
@@ -137,6 +140,7 @@ class _Daemon:
         api = await serve(front, Path(settings.paths.socket), settings.api.group)
         self._signals(front)
         asides = [link_task, *self._asides(front, rebuilt)]
+        asides.append(asyncio.create_task(reread(files, front.reload)))
         gc.collect()
         gc.freeze()  # what start-up made stays: no later collection walks it
         await _first_of(self.stop, loop_task, link_task)
@@ -227,12 +231,13 @@ def _first_world(settings: Settings) -> World:
     return say(World(node=node), Code.DAEMON_STARTED, words)
 
 
-def _spec_files(settings: Settings) -> SpecFiles:
+def _spec_files(settings: Settings, shelf: FileShelf) -> SpecFiles:
     return SpecFiles(
         Path(settings.paths.workloads),
         settings.defaults.memory,
         settings.volumes.allowed,
         settings.guarded,
+        shelf.keep,
     )
 
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from nodeorch.files import read_env, read_regular
+from nodeorch.files import read_env, read_regular, read_source
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Workload
+from nodeorch.spec.contents import Keep
 from nodeorch.spec.load import load_text
 from nodeorch.spec.names import is_spec_name
 from nodeorch.spec.problems import Problem
@@ -16,6 +17,7 @@ from nodeorch.spec.together import check_together
 
 LIMIT = 1 << 20
 ENV_LIMIT = 1 << 18
+SOURCE_LIMIT = 1 << 20
 
 
 class SpecFiles:
@@ -27,17 +29,24 @@ class SpecFiles:
         default_memory: int | None,
         allowed_sources: tuple[str, ...],
         guarded: tuple[str, ...],
+        keep: Keep | None = None,
     ) -> None:
         self._directory = directory
         self._default_memory = default_memory
         self._allowed = allowed_sources
         self._guarded = guarded
+        self._keep = keep
         self._parsed: dict[str, tuple[bytes, Workload | None, tuple[Problem, ...]]] = {}
         self._accepted: dict[str, Workload] = {}
 
     def remember(self, accepted: Mapping[str, Workload]) -> None:
         """What was in force before this daemon started: it keeps its claims to ports."""
         self._accepted = dict(accepted)
+
+    @property
+    def refers(self) -> bool:
+        """Whether a change of another file could be a change of what was read."""
+        return any(_reads_another_file(workload) for _, workload, _ in self._parsed.values())
 
     def read(self) -> SpecsSeen:
         """One pass. Blocking: call it in a thread."""
@@ -77,6 +86,8 @@ class SpecFiles:
                 allowed_sources=self._allowed,
                 guarded=self._guarded,
                 read_file=self._read_env,
+                read_source=self._read_source,
+                keep=self._keep,
             )
             kept = (text, workload, problems)
             self._parsed[stem] = kept
@@ -86,6 +97,9 @@ class SpecFiles:
 
     def _read_env(self, path: str) -> str:
         return read_env(path, ENV_LIMIT, self._allowed, self._guarded)
+
+    def _read_source(self, path: str) -> bytes:
+        return read_source(path, SOURCE_LIMIT, self._allowed, self._guarded)
 
     def _together(self, workloads: dict[str, Workload], rejected: dict[str, str]) -> None:
         files = {stem: str(self._directory / f"{stem}.toml") for stem in workloads}
@@ -106,4 +120,4 @@ def _text(name: str) -> str:
 
 
 def _reads_another_file(workload: Workload | None) -> bool:
-    return workload is None or workload.main.env_file is not None
+    return workload is None or workload.main.env_file is not None or bool(workload.files)

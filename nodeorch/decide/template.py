@@ -24,6 +24,7 @@ LIVE = (
     "workload.pull",
     "workload.priority",
     "workload.env_file",  # its content is in env
+    "files.source",  # its content is in the digest
     "resources.memory",
     "resources.memory_high",
     "resources.swap",
@@ -45,6 +46,10 @@ UNSET_NEEDS_RECREATE = ("resources.memory_high", "resources.cpu_weight", "resour
 
 SIZES = ("resources.memory", "resources.memory_high", "resources.swap")
 """Fields that are bytes."""
+
+
+SHORT_DIGEST = len("sha256:") + 12
+"""Characters of a file's digest that are shown."""
 
 
 def digest(workload: Workload) -> str:
@@ -96,7 +101,11 @@ def summary(changes: list[FieldChange], most: int = 4) -> str:
 def _flatten(workload: Workload) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for table, value in msgspec.to_builtins(workload).items():
-        if isinstance(value, dict) and table in ("workload", "resources", "security"):
+        if table == "files":
+            for file in workload.files:
+                flat[f"files {file.target}"] = f"sha256:{file.digest}, mode {file.mode}"
+                flat[f"files.source {file.target}"] = file.source
+        elif isinstance(value, dict) and table in ("workload", "resources", "security"):
             flat |= {f"{table}.{key}": v for key, v in value.items()}
         else:
             flat[table] = value
@@ -104,7 +113,7 @@ def _flatten(workload: Workload) -> dict[str, Any]:
 
 
 def _live(field: str) -> bool:
-    return field in LIVE
+    return field in LIVE or field.partition(" ")[0] in LIVE
 
 
 def _show(field: str, value: Any) -> str:
@@ -112,6 +121,9 @@ def _show(field: str, value: Any) -> str:
         return "-"
     if field in SIZES:
         return size(value)
+    if field.startswith("files "):
+        whole, comma, mode = str(value).partition(",")
+        return whole[:SHORT_DIGEST] + comma + mode
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

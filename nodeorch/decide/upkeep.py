@@ -179,11 +179,11 @@ def _start(turn: Turn, state: WorkloadState, instance: Instance) -> None:
         turn.act(RemoveContainer(**_on(instance, _start_reason(instance))))
         return
     turn.room.start(state, slot, ask)
-    volumes = own_workload(state, instance).volumes
-    sources = tuple(v.source for v in volumes if v.source is not None)
+    own = own_workload(state, instance)
+    sources = tuple(v.source for v in own.volumes if v.source is not None)
     after = turn.host_ports.ended(state, instance)
     on = _on(instance, _start_reason(instance))
-    turn.act(StartContainer(**on, sources=sources, after=after))
+    turn.act(StartContainer(**on, sources=sources, files=own.files, after=after))
 
 
 def _port_taken(turn: Turn, state: WorkloadState, instance: Instance) -> Why | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from nodeorch.model.workload import PostStart, PreStop, Pull, Resources, Workload
+from nodeorch.model.workload import File, PostStart, PreStop, Pull, Resources, Workload
 from nodeorch.model.world import Why
 
 
@@ -41,6 +41,8 @@ class StartContainer(_Action, frozen=True):
     container_id: str
     sources: tuple[str, ...] = ()
     """Host paths that it mounts: the engine follows them anew at each start."""
+    files: tuple[File, ...] = ()
+    """Config files that it mounts."""
     after: tuple[str, ...] = ()
     """Ended containers on a host port of its: first the engine has to tear them down."""
 

@@ -178,6 +178,19 @@ class Volume(_Spec, frozen=True):
     read_only: bool = False
 
 
+class File(_Spec, frozen=True):
+    """A read-only file in the container. Exactly one of content and source."""
+
+    target: AbsolutePath
+    content: Annotated[str | None, Meta(description="as it stands; nothing is expanded")] = None
+    source: Annotated[AbsolutePath | None, Meta(description="a file of the host, read at load")] = (
+        None
+    )
+    mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description="octal; root owns it")] = "0444"
+    digest: Annotated[str, Meta(extra={"hidden": True})] = ""
+    """SHA-256 of the content, which is kept beside the database once the spec is loaded."""
+
+
 class Scheme(StrEnum):
     HTTP = "http"
     HTTPS = "https"
@@ -329,6 +342,7 @@ class Workload(_Spec, frozen=True):
     resources: Resources = Resources()
     ports: tuple[Port, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    files: tuple[File, ...] = ()
     probes: Probes = Probes()
     hooks: Hooks = Hooks()
     restart: Restart = Restart()

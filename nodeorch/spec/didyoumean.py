@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from msgspec import inspect
 
 from nodeorch.spec.faults import dotted
-from nodeorch.spec.walk import plain
+from nodeorch.spec.walk import plain, shown
 
 _ELSEWHERE = {
     "cmd": "workload.command",
+    "configs": "files",
     "cpus": "resources.cpu",
     "cpu_limit": "resources.cpu",
     "depends_on": "workload.after",
@@ -50,7 +51,7 @@ def closest(word: str, known: tuple[str, ...]) -> str | None:
 
 def _places(struct: inspect.StructType, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """(key, table that it stands in), of all plain tables."""
-    for field in struct.fields:
+    for field in shown(struct):
         if path:
             yield field.encode_name, dotted(path)
         inner = plain(field.type).type

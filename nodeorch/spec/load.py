@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nodeorch.model.workload import MIB, Workload
-from nodeorch.spec import rules, rules_hooks, rules_io
+from nodeorch.spec import contents, rules, rules_hooks, rules_io
 from nodeorch.spec.envfile import EnvFileError, parse_env_file
 from nodeorch.spec.faults import Fault, Faults, quote
 from nodeorch.spec.mounts import ALLOWED_SOURCES, normalise
@@ -42,6 +42,8 @@ def load_text(
     allowed_sources: tuple[str, ...] = ALLOWED_SOURCES,
     guarded: tuple[str, ...] = (),
     read_file: Callable[[str], str] | None = None,
+    read_source: contents.Read | None = None,
+    keep: contents.Keep | None = None,
 ) -> tuple[Workload | None, tuple[Problem, ...]]:
     """A workload and warnings, or None and all problems.
 
@@ -50,6 +52,8 @@ def load_text(
     allowed_sources  folders of the host that may be bind-mounted or hold an env_file
     guarded          paths that may not, besides those in :mod:`nodeorch.spec.mounts`
     read_file        reads an env_file, raising OSError or ValueError; None: it is not read
+    read_source      reads a config file's source, raising OSError; None: it is not read
+    keep             takes the content of config files, raising OSError; the workload holds digests
     """
     source = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     shown = stem or file.rsplit("/", 1)[-1].removesuffix(".toml")
@@ -66,6 +70,7 @@ def load_text(
     if not faults.errors:
         workload = _complete(workload, default_memory)
         workload = _with_env_file(workload, read_file, faults)
+        workload = contents.shelved(workload, read_source, keep, faults)
     problems = locate(faults, source, file, shown)
     return (None if faults.errors else workload), problems
 
@@ -89,6 +94,7 @@ def _judge(
     for rule in (*rules.RULES, *rules_io.RULES, *rules_hooks.RULES):
         yield from rule(workload)
     yield from rules_io.volumes(workload, allowed, guarded)
+    yield from contents.rules(workload, allowed, guarded)
     if workload.main.env_file is not None:
         path = ("workload", "env_file")
         yield from rules_io.host_path(path, workload.main.env_file, allowed, guarded)

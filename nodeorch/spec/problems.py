@@ -30,7 +30,7 @@ E212 unknown ulimit
 E213 soft ulimit above the hard one
 E214 not an IP address
 E215 a port stands twice
-E216 volume target stands twice, or must not be mounted over
+E216 a target of volumes or files stands twice, or must not be mounted over
 E217 cpuset range is reversed or too high
 E218 not an image reference
 E219 too little memory or cpu to start anything
@@ -54,6 +54,8 @@ E236 not a workload name
 E237 not a block device
 E238 listens where others can reach it
 E250 hook: not exactly one of exec and http
+E251 file: not exactly one of content and source
+E252 file: its source cannot be read, or its content not kept
 E301 workloads wait for each other in a circle
 E302 two workloads want one host port
 W303 waits for a workload that is not declared (yet)

@@ -39,7 +39,7 @@ def volumes(w: Workload, allowed: tuple[str, ...], guarded: tuple[str, ...]) -> 
         if volume.tmpfs is not None and volume.tmpfs < _TMPFS_MIN:
             yield Fault((*path, "tmpfs"), "E235", "a page does not fit in", "use at least 4KiB")
         target = normalise(volume.target)
-        if fault := _target(target, (*path, "target"), targets):
+        if fault := mount_target(target, (*path, "target"), targets):
             yield fault
         targets.add(target)
 
@@ -57,10 +57,10 @@ def host_path(
         yield Fault(path, "E228", f"{quote(host)} is outside the allowed folders", fix)
 
 
-def _target(target: str, path: Path, earlier: set[str]) -> Fault | None:
+def mount_target(target: str, path: Path, earlier: set[str]) -> Fault | None:
     if target in earlier:
-        fix = "give each volume its own target"
-        return Fault(path, "E216", f"{quote(target)} is the target of two volumes", fix)
+        fix = "give each volume and file its own target"
+        return Fault(path, "E216", f"{quote(target)} is mounted over twice", fix)
     inside = any(within(target, folder) for folder in _TARGETS)
     if target == "/" or (inside and not target.startswith("/dev/shm")):
         fix = "choose a folder of the application, such as /data"

@@ -16,7 +16,7 @@ from nodeorch.model.workload import NAME_PATTERN, Workload
 from nodeorch.spec import units
 from nodeorch.spec.names import ULIMITS
 from nodeorch.spec.settings import Settings
-from nodeorch.spec.walk import Plain, plain, type_info
+from nodeorch.spec.walk import Plain, plain, shown, type_info
 
 Schema = dict[str, Any]
 
@@ -28,6 +28,7 @@ _WORDS: Schema = {"type": "string"}
 _MORE: dict[str, Schema] = {
     "Volume": {"oneOf": _ONE_OF_VOLUME},
     "Probe": {"oneOf": _ONE_OF_PROBE},
+    "File": {"oneOf": [{"required": [key]} for key in ("content", "source")]},
     "PostStart": {"oneOf": _ONE_OF_HOOK},
     "PreStop": {"oneOf": _ONE_OF_HOOK},
 }
@@ -66,7 +67,7 @@ class _Maker:
         required = [field.encode_name for field in info.fields if field.required]
         if required:
             made["required"] = required
-        made["properties"] = {field.encode_name: self.field(name, field) for field in info.fields}
+        made["properties"] = {field.encode_name: self.field(name, field) for field in shown(info)}
         document = (info.cls.__doc__ or "").strip()
         if document and not document.startswith(f"{name}("):
             made["description"] = " ".join(document.split())

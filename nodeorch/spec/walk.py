@@ -36,6 +36,7 @@ _BAD = _Bad()
 
 _PATTERN_FIXES = {
     r"^/": "begin it with /",
+    r"^0?[0-7]{3}$": 'write octal digits such as "0444"',
     r"^/[!-~]*$": "begin it with /, without spaces; write other characters as %XX",
     r"^(host|auto)$": 'write "host" or "auto"',
     r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$": 'write numbers and ranges such as "0-3,8"',
@@ -97,6 +98,11 @@ def plain(wrapped: inspect.Type) -> Plain:
             return Plain(wrapped, extra, description)
 
 
+def shown(kind: inspect.StructType) -> tuple[inspect.Field, ...]:
+    """The fields that a person may write."""
+    return tuple(f for f in kind.fields if not plain(f.type).extra.get("hidden"))
+
+
 def _blank(kind: inspect.Type) -> Any:
     """A neutral value in the place of a required one that is wrong or missing."""
     bare = plain(kind).type
@@ -140,7 +146,7 @@ class _Walker:
     def struct(self, value: Any, kind: inspect.StructType, path: Path) -> Any:
         if not isinstance(value, dict):
             return self.bad(path, "E102", f"expected a table, found {_found(value)}", _table(path))
-        fields = {field.encode_name: field for field in kind.fields}
+        fields = {field.encode_name: field for field in shown(kind)}
         made: dict[str, Any] = {}
         for key, item in value.items():
             if key not in fields:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from nodeorch.adapters.probes import HookCaller
 from nodeorch.adapters.seal import Seal
+from nodeorch.adapters.shelf import FileShelf
 from nodeorch.adapters.sqlite import SqliteStore
 from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
@@ -77,7 +78,14 @@ class Rig:
         self.loop = Supervisor(world, store, self.clock, Watches(deaths, self.prober, NoUsages()))
         hooks = HookCaller(engine.exec, read_regular)
         self._executor = Executor(
-            engine, cgroups, deaths, Seal(state), hooks, self.clock, self.loop.put
+            engine,
+            cgroups,
+            deaths,
+            Seal(state),
+            hooks,
+            FileShelf(state / "files"),
+            self.clock,
+            self.loop.put,
         )
         self._link = EngineLink(engine, self.loop.put)
         self.loop.on_silence = self._link.doubt

@@ -75,6 +75,8 @@ class FakeEngine:
         self.calls: list[tuple[str, str]] = []
         """(operation, container's or image's name), in order of their begin."""
         self.boxes: dict[str, Box] = {}
+        self.made: dict[str, Workload] = {}
+        """Container's name → what it was last made from."""
         self.on_death: list[Callable[[str, int], None]] = []
         self._wall = wall
         self._numbers = itertools.count(1)
@@ -255,6 +257,7 @@ class FakeEngine:
             raise EngineError("name_in_use", f"the name {name} is in use")
         if image_id not in {known for known, _ in self.images.values()}:
             raise EngineError("no_image", f"no image {image_id}")
+        self.made[name] = workload
         behaviour = self._behaviours.get(workload.name, Behaviour())
         marks = {**workload.main.labels, **labels}
         return self._box(name, image_id, marks, resources, behaviour).container.id

@@ -18,7 +18,7 @@ from nodeorch.spec.load import load_text
 from nodeorch.spec.problems import errors
 from nodeorch.spec.schema import schema
 from nodeorch.spec.settings import Settings, load_settings
-from nodeorch.spec.walk import plain, type_info
+from nodeorch.spec.walk import plain, shown, type_info
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,6 +30,7 @@ SPECS = {
     "Ulimit": "### `ulimits`",
     "Port": "## `[[ports]]`",
     "Volume": "## `[[volumes]]`",
+    "File": "## `[[files]]`",
     "Probes": "## `[probes.…]`",
     "Probe": "Each of them has:",
     "Http": "### `http`",
@@ -120,7 +121,7 @@ def _change(path: str) -> str:
 def test_each_field_of_a_spec_is_documented(name: str) -> None:
     info, path = _structs(type_info(Workload))[name]
     rows = _table("specs.md", SPECS[name])
-    assert list(rows) == [field.encode_name for field in info.fields]
+    assert list(rows) == [field.encode_name for field in shown(info)]
     definition = schema("workload")["definitions"][name]
     for key, (default, change, _) in rows.items():
         assert default == _default(definition, key), key

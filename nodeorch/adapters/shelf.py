@@ -1,0 +1,102 @@
+"""Config files of workloads on the disk: kept by their content, laid out to be mounted.
+
+    WORKLOAD/DIGEST         what a generation needs, written before the generation is accepted
+    WORKLOAD/DIGEST.MODE    the copy that containers see, made anew when it is not as it shall be
+
+The container mounts a copy, so that nothing it can reach is what the next one is made from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from nodeorch.files import read_regular
+
+LIMIT = 1 << 20
+"""Bytes of a file."""
+
+
+class FileShelf:
+    """ports.Shelf below one folder, which only the daemon may enter. All of it blocks."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def keep(self, workload: str, digest: str, content: bytes) -> None:
+        folder = self._root / workload
+        path = folder / digest
+        if _holds(path, digest, 0o600):
+            return
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, content, 0o600)
+        _sync(folder)
+        _sync(self._root)
+
+    def lay(self, workload: str, digest: str, mode: int) -> str:
+        folder = self._root / workload
+        path = folder / f"{digest}.{mode:04o}"
+        if not _holds(path, digest, mode):
+            kept = folder / digest
+            if not _holds(kept, digest, 0o600):
+                raise FileNotFoundError(f"what was kept of it in {kept} is lost or not the same")
+            _write(path, read_regular(kept, LIMIT), mode)
+        return str(path)
+
+    def workloads(self) -> list[str]:
+        try:
+            return os.listdir(self._root)
+        except FileNotFoundError:
+            return []
+
+    def tidy(self, workload: str, kept: Iterable[str], laid: Iterable[str]) -> None:
+        folder, kept, laid = self._root / workload, set(kept), set(laid)
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        for name in os.listdir(folder):
+            digest, dot, _ = name.partition(".")
+            if digest not in (laid if dot else kept):
+                (folder / name).unlink(missing_ok=True)
+
+
+def _holds(path: Path, digest: str, mode: int) -> bool:
+    """Whether it is a regular file of ours with that content and mode."""
+    try:
+        seen = path.lstat()
+        if not stat.S_ISREG(seen.st_mode) or stat.S_IMODE(seen.st_mode) != mode:
+            return False
+        if seen.st_uid != os.geteuid() or seen.st_nlink != 1:
+            return False
+        return hashlib.sha256(read_regular(path, LIMIT)).hexdigest() == digest
+    except OSError:
+        return False
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """A new file beside its place, renamed over it: whoever has the old one mounted keeps it."""
+    new = path.with_name(f"{path.name}.new")
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+    os.replace(new, path)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,36 @@
+"""A workload's config files as mounts, laid out before each creation and each start."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec.structs import replace
+
+from nodeorch.model.workload import File, Volume, Workload
+from nodeorch.ports import EngineError, Shelf
+
+
+async def with_files(shelf: Shelf, spec: Workload) -> Workload:
+    """The workload with its files as read-only mounts. Raises EngineError refused."""
+    if not spec.files:
+        return spec
+    sources = await lay(shelf, spec.name, spec.files)
+    mounts = [
+        Volume(target=file.target, source=source, read_only=True)
+        for file, source in zip(spec.files, sources, strict=True)
+    ]
+    return replace(spec, volumes=(*spec.volumes, *mounts))
+
+
+async def lay(shelf: Shelf, workload: str, files: tuple[File, ...]) -> list[str]:
+    """Where each file lies, with the content and mode that were declared."""
+    sources = []
+    for file in files:
+        try:
+            mode = int(file.mode, 8)
+            sources.append(await asyncio.to_thread(shelf.lay, workload, file.digest, mode))
+        except OSError as error:
+            words = error.strerror or str(error)
+            fix = "reload its spec, or apply it anew"
+            raise EngineError("refused", f"cannot lay out {file.target}: {words}; {fix}") from error
+    return sources
