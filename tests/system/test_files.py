@@ -116,12 +116,14 @@ def test_content_of_the_spec_is_mended_and_told_to_nobody(
     os.kill(first["pid"], signal.SIGKILL)
     until_seen(share, "sentinel-3141", "sentinel-3141")
     assert copy.read_text() == "sentinel-3141\n"
-    pid = host.instance("app")["pid"]
+    pid = host.running("app")["instances"][0]["pid"]
     mounts = Path(f"/proc/{pid}/mountinfo").read_text()
     (mine,) = [line for line in mounts.splitlines() if " /etc/app/app.conf " in line]
     assert mine.split()[5].split(",")[0] == "ro"
 
-    told = [host.client.get(path) for path in ("/v1/status", "/v1/workloads/app", "/v1/plan")]
+    told = [
+        host.client.get(path) for path in ("/v1/status", "/v1/workloads/app/history", "/v1/plan")
+    ]
     assert "sentinel-3141" not in json.dumps(told)
     assert "sentinel-3141" not in host.cli("events") + host.cli("why", "app") + host.journal()
     for database in host.state.glob("nodeorch.db*"):
