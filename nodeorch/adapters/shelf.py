@@ -13,25 +13,26 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-
-from nodeorch.files import read_regular
 
 LIMIT = 1 << 20
 """Bytes of a file."""
 
+Read = Callable[[str | os.PathLike[str], int], bytes]
+
 
 class FileShelf:
-    """ports.Shelf below one folder, which only the daemon may enter. All of it blocks."""
+    """ports.Shelf below one folder, which only the daemon may enter. ``read``: files.read_regular."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, read: Read) -> None:
         self._root = root
+        self._read = read
 
     def keep(self, workload: str, digest: str, content: bytes) -> None:
         folder = self._root / workload
         path = folder / digest
-        if _holds(path, digest, 0o600):
+        if self._holds(path, digest, 0o600):
             return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(path, content, 0o600)
@@ -41,11 +42,11 @@ class FileShelf:
     def lay(self, workload: str, digest: str, mode: int) -> str:
         folder = self._root / workload
         path = folder / f"{digest}.{mode:04o}"
-        if not _holds(path, digest, mode):
+        if not self._holds(path, digest, mode):
             kept = folder / digest
-            if not _holds(kept, digest, 0o600):
+            if not self._holds(kept, digest, 0o600):
                 raise FileNotFoundError(f"what was kept of it in {kept} is lost or not the same")
-            _write(path, read_regular(kept, LIMIT), mode)
+            _write(path, self._read(kept, LIMIT), mode)
         return str(path)
 
     def workloads(self) -> list[str]:
@@ -64,18 +65,17 @@ class FileShelf:
             if digest not in (laid if dot else kept):
                 (folder / name).unlink(missing_ok=True)
 
-
-def _holds(path: Path, digest: str, mode: int) -> bool:
-    """Whether it is a regular file of ours with that content and mode."""
-    try:
-        seen = path.lstat()
-        if not stat.S_ISREG(seen.st_mode) or stat.S_IMODE(seen.st_mode) != mode:
+    def _holds(self, path: Path, digest: str, mode: int) -> bool:
+        """Whether it is a regular file of ours with that content and mode."""
+        try:
+            seen = path.lstat()
+            if not stat.S_ISREG(seen.st_mode) or stat.S_IMODE(seen.st_mode) != mode:
+                return False
+            if seen.st_uid != os.geteuid() or seen.st_nlink != 1:
+                return False
+            return hashlib.sha256(self._read(path, LIMIT)).hexdigest() == digest
+        except OSError:
             return False
-        if seen.st_uid != os.geteuid() or seen.st_nlink != 1:
-            return False
-        return hashlib.sha256(read_regular(path, LIMIT)).hexdigest() == digest
-    except OSError:
-        return False
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -118,7 +118,7 @@ class _Daemon:
         )
         self.supervisor.on_step = self._feed_watchdog()
         rebuilt = await self.supervisor.load()
-        shelf = FileShelf(state / "files")
+        shelf = FileShelf(state / "files", read_regular)
         files = _spec_files(settings, shelf)
         files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
         places = (settings.volumes.allowed, settings.guarded)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nodeorch.adapters.shelf import FileShelf
+from nodeorch.files import read_regular
 
 TEXT = b"listen 80\n"
 DIGEST = sha256(TEXT).hexdigest()
@@ -18,7 +19,7 @@ OTHER = sha256(b"other").hexdigest()
 
 @pytest.fixture
 def shelf(tmp_path: Path) -> FileShelf:
-    shelf = FileShelf(tmp_path / "files")
+    shelf = FileShelf(tmp_path / "files", read_regular)
     shelf.keep("web", DIGEST, TEXT)
     return shelf
 
@@ -111,7 +112,7 @@ def test_only_what_is_needed_stays(shelf: FileShelf, tmp_path: Path) -> None:
 
 
 def test_no_shelf_is_no_trouble(tmp_path: Path) -> None:
-    shelf = FileShelf(tmp_path / "none")
+    shelf = FileShelf(tmp_path / "none", read_regular)
     assert shelf.workloads() == []
     with pytest.raises(OSError):
         shelf.lay("web", DIGEST, 0o444)

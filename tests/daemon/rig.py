@@ -83,7 +83,7 @@ class Rig:
             deaths,
             Seal(state),
             hooks,
-            FileShelf(state / "files"),
+            FileShelf(state / "files", read_regular),
             self.clock,
             self.loop.put,
         )

@@ -11,6 +11,7 @@ import pytest
 from nodeorch.adapters.shelf import FileShelf
 from nodeorch.daemon.reread import reread, tidy
 from nodeorch.daemon.specfiles import SpecFiles
+from nodeorch.files import read_regular
 from nodeorch.model.workload import File, Workload
 from nodeorch.ports import StoreError
 from tests.daemon.rig import rigged, spec
@@ -29,7 +30,7 @@ class Desk:
         self.base = base
         self.specs = base / "specs"
         self.specs.mkdir()
-        self.shelf = FileShelf(base / "files")
+        self.shelf = FileShelf(base / "files", read_regular)
         self.files = SpecFiles(self.specs, 1 << 28, (str(base),), (), self.shelf.keep)
 
     def write(self, text: str) -> None:
@@ -135,7 +136,7 @@ async def test_files_are_laid_out_before_a_container_is_made_and_mended_before_e
     tmp_path: Path,
 ) -> None:
     async with rigged(tmp_path) as rig:
-        shelf = FileShelf(tmp_path / "files")
+        shelf = FileShelf(tmp_path / "files", read_regular)
         content = digest("one")
         shelf.keep("web", content, b"one")
         copy = tmp_path / "files" / "web" / f"{content}.0444"
@@ -161,7 +162,7 @@ async def test_lost_content_is_said_and_nothing_starts_without_it(tmp_path: Path
 
 async def test_the_shelf_follows_the_history(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        shelf = FileShelf(tmp_path / "files")
+        shelf = FileShelf(tmp_path / "files", read_regular)
         for text in ("one", "two", "three"):
             shelf.keep("web", digest(text), text.encode())
             shelf.keep("gone", digest(text), text.encode())
