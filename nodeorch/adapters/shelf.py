@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,30 +24,35 @@ Read = Callable[[str | os.PathLike[str], int], bytes]
 
 
 class FileShelf:
-    """ports.Shelf below one folder, which only the daemon may enter. ``read``: files.read_regular."""
+    """ports.Shelf below one folder, which only the daemon may enter.
+
+    ``read`` is files.read_regular. Several threads may ask at once.
+    """
 
     def __init__(self, root: Path, read: Read) -> None:
         self._root = root
         self._read = read
+        self._lock = threading.Lock()
 
     def keep(self, workload: str, digest: str, content: bytes) -> None:
         folder = self._root / workload
         path = folder / digest
-        if self._holds(path, digest, 0o600):
-            return
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path, content, 0o600)
-        _sync(folder)
-        _sync(self._root)
+        with self._lock:
+            if self._holds(path, digest, 0o600):
+                return
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(path, content, 0o600)
+            _sync(folder)
+            _sync(self._root)
 
     def lay(self, workload: str, digest: str, mode: int) -> str:
         folder = self._root / workload
-        path = folder / f"{digest}.{mode:04o}"
-        if not self._holds(path, digest, mode):
-            kept = folder / digest
-            if not self._holds(kept, digest, 0o600):
-                raise FileNotFoundError(f"what was kept of it in {kept} is lost or not the same")
-            _write(path, self._read(kept, LIMIT), mode)
+        path, kept = folder / f"{digest}.{mode:04o}", folder / digest
+        with self._lock:
+            if not self._holds(path, digest, mode):
+                if not self._holds(kept, digest, 0o600):
+                    raise FileNotFoundError(f"what was kept in {kept} is lost or not the same")
+                _write(path, self._read(kept, LIMIT), mode)
         return str(path)
 
     def workloads(self) -> list[str]:
@@ -57,13 +63,14 @@ class FileShelf:
 
     def tidy(self, workload: str, kept: Iterable[str], laid: Iterable[str]) -> None:
         folder, kept, laid = self._root / workload, set(kept), set(laid)
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        for name in os.listdir(folder):
-            digest, dot, _ = name.partition(".")
-            if digest not in (laid if dot else kept):
-                (folder / name).unlink(missing_ok=True)
+        with self._lock:
+            if not kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                return
+            for name in os.listdir(folder):
+                digest, dot, _ = name.partition(".")
+                if digest not in (laid if dot else kept):
+                    (folder / name).unlink(missing_ok=True)
 
     def _holds(self, path: Path, digest: str, mode: int) -> bool:
         """Whether it is a regular file of ours with that content and mode."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_only_what_is_needed_stays(shelf: FileShelf, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "files" / "web")) == [OTHER, f"{OTHER}.0444"]
     shelf.tidy("web", kept=[], laid=[])
     assert shelf.workloads() == ["db"]
+
+
+def test_replicas_ask_for_one_file_at_once(shelf: FileShelf) -> None:
+    for text in map(str, range(50)):
+        digest = sha256(text.encode()).hexdigest()
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda _, t=text, d=digest: shelf.keep("web", d, t.encode()), range(6)))
+            paths = list(pool.map(lambda _, d=digest: shelf.lay("web", d, 0o444), range(6)))
+        assert {Path(path).read_text() for path in paths} == {text}
 
 
 def test_no_shelf_is_no_trouble(tmp_path: Path) -> None:
