@@ -81,7 +81,10 @@ def test_the_daemon_comes_and_goes_and_the_host_shuts_down(machine: Machine) -> 
     before = machine.first_processes()
     stat = ("stat", "-c", "%U:%G %a", "/run/nodeorch/nodeorch.sock")
     assert machine.run(*stat) == "root:root 660"
-    machine.write("/etc/nodeorch/nodeorch.toml", '[api]\ngroup = "nodeorch-viewer"\n')
+    machine.write(
+        "/etc/nodeorch/nodeorch.toml",
+        '[api]\ngroup = "nodeorch-viewer"\n[metrics]\nlisten = "127.0.0.1:9464"\n',
+    )
     for command in (
         ["systemctl", "restart", "nodeorchd"],
         ["systemctl", "reload", "nodeorchd"],
@@ -95,6 +98,8 @@ def test_the_daemon_comes_and_goes_and_the_host_shuts_down(machine: Machine) -> 
         machine.until(running, f"both run after {command}")
         assert machine.first_processes() == before, command
     assert machine.run(*stat) == "root:nodeorch-viewer 660"
+    scrape = "from urllib.request import *; print(urlopen('http://127.0.0.1:9464/metrics').read())"
+    assert "nodeorch_engine_answering 1" in machine.run("python3", "-c", scrape)
     stop = "systemctl stop nodeorch-shutdown || echo no"
     assert machine.run("sh", "-c", stop) == "no"
     assert not (machine.shared / "order").exists()
