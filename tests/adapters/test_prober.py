@@ -230,3 +230,15 @@ def _take_all() -> list[int]:
         while True:
             taken.append(os.open("/dev/null", os.O_RDONLY))
     return taken
+
+
+async def test_every_try_is_counted(bench: Bench) -> None:
+    server = await bench.server()
+    bench.want(http(server.port))
+    bench.want(tcp(unused_port()), kind="liveness")
+    await bench.runs(3)
+    meter = bench.runner.meter
+    await async_wait_for(lambda: meter.tries["liveness", "tcp", "failed"] >= 3)
+    assert meter.tries["readiness", "http", "passed"] >= 3
+    assert meter.failures["web", "liveness"] == meter.tries["liveness", "tcp", "failed"]
+    assert meter.seconds["http"].total < 5

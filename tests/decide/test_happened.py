@@ -123,3 +123,19 @@ def test_what_is_not_declared_any_more_is_forgotten() -> None:
     meters.by_name["web"].restarts = meters.by_name["gone"].restarts = 1
     meters.keep(["web", "new"])
     assert set(meters.by_name) == {"web"}
+
+
+def test_the_time_of_an_end_before_the_boot_means_nothing_after_it() -> None:
+    slow = Restart(backoff=Backoff(initial=60.0, max=60.0))
+    story = Counted(workload(restart=slow)).up()
+    while "web.0.g1" in story.running():
+        story.die("web.0.g1", code=1).settle()
+    records = {i.name: i.record for i in story.world.workloads["web"].instances.values()}
+    desired = {"web": story.world.workloads["web"].record}
+    story.meters = WorkloadMeters()
+    story.world = World(node=Node(name="h1", boot_id="boot-2", memory=1 << 40))
+    story.now += 5000
+    story.tell(Loaded(desired=desired, instances=records, serial=9))
+    story.tell(EngineSeen(answering=True, words="answers")).settle()
+    assert story.running() == {"web.0.g1"}
+    assert (story.of().restarts, sum(story.meters.down.counts)) == (1, 0)
