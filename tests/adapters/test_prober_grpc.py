@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-import grpc
 import h2.config
 import h2.connection
 import h2.events
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,30 +17,16 @@ from nodeorch.adapters.probes.grpc import EVENTS, LIMIT, Check
 from nodeorch.adapters.probes.outcome import Outcome
 from nodeorch.model.workload import Grpc, Probe
 from tests.adapters.probing import FAST, Bench
+from tests.lab.grpcd import NOT_SERVING, SERVING, GrpcServer
 
-SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 WHERE = "grpc 10.88.0.5:50051"
 
 
-class RealServer:
-    def __init__(self, healthy: bool = True) -> None:
-        self.server = grpc.server(ThreadPoolExecutor(max_workers=2))
-        self.health = health.HealthServicer()
-        if healthy:
-            health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
-        self.server.start()
-
-    def say(self, status: int, service: str = "") -> None:
-        self.health.set(service, status)
-
-
 @pytest.fixture
-def real() -> Iterator[RealServer]:
-    server = RealServer()
+def real() -> Iterator[GrpcServer]:
+    server = GrpcServer()
     yield server
-    server.server.stop(None)
+    server.stop()
 
 
 @pytest.fixture
@@ -56,7 +40,7 @@ def probe(port: int, service: str = "", timeout: float = 5.0, failures: int = 2)
     return Probe(grpc=Grpc(port, service), interval=FAST, timeout=timeout, failures=failures)
 
 
-async def test_a_real_server_from_serving_to_not_and_back(bench: Bench, real: RealServer) -> None:
+async def test_a_real_server_from_serving_to_not_and_back(bench: Bench, real: GrpcServer) -> None:
     real.say(SERVING)
     bench.want(probe(real.port))
     assert await bench.verdicts(1) == [True]
@@ -71,7 +55,7 @@ async def test_a_real_server_from_serving_to_not_and_back(bench: Bench, real: Re
 
 @pytest.mark.parametrize("service", ["bank.Ledger", "x" * 255])
 async def test_each_service_has_its_own_health(
-    bench: Bench, real: RealServer, service: str
+    bench: Bench, real: GrpcServer, service: str
 ) -> None:
     real.say(SERVING)
     bench.want(probe(real.port, service))
@@ -82,11 +66,11 @@ async def test_each_service_has_its_own_health(
 
 
 async def test_a_server_without_the_health_service(bench: Bench) -> None:
-    server = RealServer(healthy=False)
+    server = GrpcServer(healthy=False)
     bench.want(probe(server.port))
     assert await bench.verdicts(1) == [False]
     assert "unimplemented: the server has no grpc.health.v1.Health" in bench.words
-    server.server.stop(None)
+    server.stop()
     await bench.server()
     bench.want(probe(server.port))
     await bench.runs(bench.runner.results()["web.0.g1", "readiness"].runs + 3)
@@ -274,7 +258,7 @@ def test_nor_does_any_message(message: bytes) -> None:
         assert health_pb2.HealthCheckResponse.FromString(message).status == SERVING
 
 
-async def test_a_flood_leaves_the_others_their_turn(bench: Bench, real: RealServer) -> None:
+async def test_a_flood_leaves_the_others_their_turn(bench: Bench, real: GrpcServer) -> None:
     stop = asyncio.Event()
 
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
 import pytest
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,32 +16,10 @@ from nodeorch.adapters.probes.tls import LIMIT, Tls, context
 from nodeorch.files import read_regular
 from nodeorch.model.workload import Grpc, Http, Probe, Scheme
 from tests.adapters.probing import FAST, Bench
+from tests.lab.certificates import NAME, Certificates
+from tests.lab.grpcd import NOT_SERVING, SERVING, GrpcServer
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
-NAME = "web.internal"
-
-
-class Certificates:
-    """Made by openssl: a CA, one of its servers for ``NAME``, and one that signed itself."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca, self.other = folder / "ca.pem", folder / "self.pem"
-        self._make("ca", "-x509 -subj /CN=our-ca -days 2")
-        self._make("self", f"-x509 -subj /CN={NAME} -days 2 -addext subjectAltName=DNS:{NAME}")
-        issued = f"-x509 -CA {self.ca} -CAkey {folder}/ca.key -subj /CN={NAME} -days 2"
-        self._make("web", f"{issued} -addext subjectAltName=DNS:{NAME}")
-
-    def _make(self, name: str, how: str) -> None:
-        key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc"
-        out = f"-keyout {self.folder}/{name}.key -out {self.folder}/{name}.pem"
-        command = f"openssl req {key} {out} {how}".split()
-        subprocess.run(command, check=True, capture_output=True)
-
-    def server(self, name: str = "web") -> ssl.SSLContext:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
-        return made
 
 
 @pytest.fixture(scope="module")
@@ -196,18 +170,14 @@ async def test_an_endless_page_is_cut_off(bench: Bench, certificates: Certificat
 
 
 async def test_a_real_grpc_server_over_tls(bench: Bench, certificates: Certificates) -> None:
-    server = grpc.server(ThreadPoolExecutor(max_workers=2))
-    servicer = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    pair = [(certificates.folder / f"web.{kind}").read_bytes() for kind in ("key", "pem")]
-    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(pair[0], pair[1])]))
-    server.start()
-    spec = Grpc(port, tls=True, ca=str(certificates.ca), server_name=NAME)
+    server = GrpcServer(certificates.pair())
+    server.say(SERVING)
+    spec = Grpc(server.port, tls=True, ca=str(certificates.ca), server_name=NAME)
     bench.want(Probe(grpc=spec, interval=FAST, timeout=5.0, failures=2))
     assert await bench.verdicts(1) == [True]
-    servicer.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    server.say(NOT_SERVING)
     assert await bench.verdicts(2) == [True, False]
-    server.stop(None)
+    server.stop()
 
 
 def talk() -> Tls:
