@@ -250,6 +250,17 @@ def test_nothing_makes_it_raise(noise: bytes, piece: int) -> None:
         assert outcome is not None and outcome.words.isprintable()
 
 
+def test_nor_does_a_parser_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, data: bytes) -> None:
+        raise KeyError("frame")
+
+    monkeypatch.setattr(h2.connection.H2Connection, "receive_data", broken)
+    talk = check()
+    talk.feed(HELLO)
+    assert talk.whole and talk.outcome is not None
+    assert talk.outcome.words == f"{WHERE}: broken HTTP/2: KeyError"
+
+
 @given(st.binary(max_size=60))
 def test_nor_does_any_message(message: bytes) -> None:
     outcome = judge(answered(message))

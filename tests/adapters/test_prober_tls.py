@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -205,3 +206,21 @@ def test_an_endless_handshake_is_cut_off() -> None:
         tls.feed(record)
         taken += len(record)
     assert tls.whole and taken <= LIMIT + len(record)
+
+
+def test_an_endless_stream_of_tickets_is_cut_off(certificates: Certificates) -> None:
+    """The handshake is over, and no word of http ever comes."""
+    server = certificates.server()
+    server.num_tickets = 3000
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    side = server.wrap_bio(into, out, server_side=True)
+    tls = talk()
+    into.write(tls.greeting)
+    while not tls.whole:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+        sent = out.read(65536)
+        assert sent, "nothing more is sent, and it was not cut off"
+        tls.feed(sent)
+        into.write(tls.reply())
+    assert tls.outcome is not None and "more than 256 KiB" in tls.outcome.words
