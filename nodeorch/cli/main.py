@@ -13,9 +13,9 @@ from nodeorch.cli import exits
 from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
-    "apply", "changes", "check", "confirm", "delete", "events", "history", "init", "logs", "plan",
-    "restart", "rollback", "scale", "schema", "shutdown", "start", "stats", "status", "stop",
-    "top", "version", "wait", "why",
+    "apply", "changes", "check", "confirm", "delete", "doctor", "events", "history", "init", "logs",
+    "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats", "status",
+    "stop", "top", "version", "wait", "why",
 )  # fmt: skip
 
 

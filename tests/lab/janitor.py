@@ -38,8 +38,9 @@ def _end_service(place: Path) -> None:
 
 
 def _remove_cgroups(ids: list[str]) -> None:
-    parents = Path("/sys/fs/cgroup").glob("**/libpod_parent")
-    for parent in list(parents):
+    # One on v2, one for each controller on v1. Not deeper: groups of others come and go there.
+    root = Path("/sys/fs/cgroup")
+    for parent in (root / "libpod_parent", *root.glob("*/libpod_parent")):
         for container in ids:
             for name in (f"libpod-{container}", f"libpod-conmon-{container}"):
                 with contextlib.suppress(OSError):
