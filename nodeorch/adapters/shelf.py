@@ -8,10 +8,8 @@ The container mounts a copy, so that nothing it can reach is what the next one i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterable
@@ -64,13 +62,12 @@ class FileShelf:
     def tidy(self, workload: str, kept: Iterable[str], laid: Iterable[str]) -> None:
         folder, kept, laid = self._root / workload, set(kept), set(laid)
         with self._lock:
-            if not kept:
-                shutil.rmtree(folder, ignore_errors=True)
-                return
             for name in os.listdir(folder):
                 digest, dot, _ = name.partition(".")
                 if digest not in (laid if dot else kept):
-                    (folder / name).unlink(missing_ok=True)
+                    _clear(folder / name)
+            if not kept:
+                folder.rmdir()
 
     def _holds(self, path: Path, digest: str, mode: int) -> bool:
         """Whether it is a regular file of ours with that content and mode."""
@@ -85,13 +82,20 @@ class FileShelf:
             return False
 
 
+def _clear(path: Path) -> None:
+    """A file, or the empty folder that an engine makes of a mount whose source is not there."""
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _write(path: Path, content: bytes, mode: int) -> None:
     """A new file beside its place, renamed over it: whoever has the old one mounted keeps it."""
     new = path.with_name(f"{path.name}.new")
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
+    _clear(new)
+    if path.is_dir():
+        _clear(path)
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(handle, "wb") as file:
         file.write(content)

@@ -97,7 +97,6 @@ def ended(
         booked=int(instance.started_wall),
         stopping=None,
         startup_passed=False,
-        hook_due=False,
         oom_run=0,
     )
     after = replace(_at_rest(instance), record=own, exit_code=code, touched=now)
@@ -151,7 +150,6 @@ def rebooted(world: World, instance: Instance, now: float) -> World:
         next_try=None,
         stopping=None,
         startup_passed=False,
-        hook_due=False,
         oom_run=0,
         last_exit=Exit(why=why, at=now) if was_up else instance.record.last_exit,
     )

@@ -135,6 +135,51 @@ def test_a_restarted_daemon_runs_it_again_only_where_it_was_not_answered() -> No
         assert not story.took(StopContainer)
 
 
+def test_an_answer_to_an_earlier_run_counts_for_no_later_one() -> None:
+    story = begin_up(hooked())
+    old = begun(story)
+    story.die("web.0.g1")
+    new = begun(story)
+    assert new.key != old.key
+    story.tell(Done(action=old, hook=BAD))
+    assert story.instance("web.0.g1").doom is None
+    story.tell(Done(action=old, hook=HookEnd(passed=True, words="")))
+    assert not ready(story)
+    story.obey(new).settle()
+    assert ready(story)
+
+
+def test_a_daemon_that_dies_over_the_start_runs_it_all_the_same() -> None:
+    story = begin_up(hooked())
+    start = story.until(StartContainer)
+    records = {n: s.record for n, s in story.world.workloads.items()}
+    own = {"web.0.g1": story.instance("web.0.g1").record}
+    story.answer(start)  # it runs, and nobody was told
+    story.world = World(node=story.world.node)
+    story.tell(Loaded(desired=records, instances=own, serial=1)).specs()
+    story.tell(EngineSeen(answering=True, words="answers")).settle()
+    assert len(story.took(RunHook)) == 1 and ready(story)
+
+
+def test_a_run_that_was_begun_behind_our_back_gets_its_hook() -> None:
+    story = Story(hooked()).up()
+    (container,) = story.containers.values()
+    story.containers[container.id] = replace(container, pid=9999, started=story.now)
+    story.relist().settle()
+    assert len(story.took(RunHook)) == 2 and ready(story)
+
+
+def test_a_hook_has_its_time_in_an_update() -> None:
+    slow = PostStart(exec=("warm-up",), timeout=100.0)
+    story = Story(workload()).up()
+    story.specs(hooked(slow, image="localhost/web:2"))
+    begun(story)
+    story.wait(90).settle()
+    assert story.world.workloads["web"].record.failed is None
+    story.wait(11).settle()
+    assert story.world.workloads["web"].record.failed is not None
+
+
 def test_an_engine_that_cannot_run_it_fails_nobody() -> None:
     story = begin_up(hooked())
     action = begun(story)
