@@ -50,6 +50,54 @@ class LogLine(Struct, frozen=True):
     text: str
 
 
+class Attach(Struct, frozen=True):
+    """A command to run inside a container for a person who is there."""
+
+    command: tuple[str, ...]
+    tty: bool = False
+    stdin: bool = False
+    user: str = ""
+    workdir: str = ""
+    env: tuple[str, ...] = ()
+    """"KEY=value", on top of the container's."""
+    rows: int = 0
+    columns: int = 0
+    """Of the terminal, at its start; 0: not known."""
+
+
+class Terminal(Protocol):
+    """A running command and the ends of its streams. Raises only EngineError."""
+
+    async def read(self) -> tuple[str, bytes] | None:
+        """What it wrote next, to "stdout" or "stderr"; with a tty all is stdout. None: the end."""
+
+    async def write(self, data: bytes) -> None:
+        """Returns when the engine has taken it; what comes after the command's end is dropped."""
+
+    async def end_input(self) -> None: ...
+
+    async def resize(self, rows: int, columns: int) -> None: ...
+
+    async def signal(self, name: str) -> None:
+        """To the command and what it has started in its session: "TERM"."""
+
+    async def wait(self) -> int:
+        """The exit code, after ``read`` has told the end."""
+
+    async def close(self) -> bool:
+        """Kill what still runs of it. False: it could not be killed."""
+
+
+class PathStat(Struct, frozen=True):
+    """A path inside a container."""
+
+    name: str
+    size: int
+    directory: bool
+    link: str = ""
+    """Where it leads, when it is a symbolic link."""
+
+
 class Engine(Protocol):
     """The container engine. Every call has a timeout and raises only EngineError."""
 
@@ -106,6 +154,19 @@ class Engine(Protocol):
         A command that runs longer than ``timeout`` seconds is killed and its exit code is 124.
         EngineError tells of the engine alone, never of the command: such a try does not count.
         """
+
+    async def terminal(self, container_id: str, attach: Attach) -> Terminal:
+        """Start a command and attach to it. One that cannot be found or run ends with code 127
+        or 126 and says so on its stderr."""
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        """None: there is no such path."""
+
+    def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+        """A tar of the path, under its last name."""
+
+    async def write_archive(self, container_id: str, path: str, data: AsyncIterator[bytes]) -> None:
+        """Unpack a tar into a directory."""
 
     async def close(self) -> None: ...
 

@@ -29,11 +29,12 @@ class Dispatcher:
         self._socket_gid = socket_gid
         self._edit_lock = asyncio.Lock()
         self._running: set[asyncio.Task[StreamResponse]] = set()
+        self._sessions: set[asyncio.Task[StreamResponse]] = set()
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
         try:
             call = self._admit(request)
-            response = await (self._to_the_end(call) if call.route.mutation else _run(call))
+            response = await self._by_its_kind(call)
         except Problem as problem:
             response = answer(problem.view, problem.status, problem.headers)
         trace = traceparent(request.headers.getall(HEADER, ()))
@@ -41,10 +42,24 @@ class Dispatcher:
             response.headers[HEADER] = trace
         return response
 
+    async def _by_its_kind(self, call: Call) -> StreamResponse:
+        if call.route.session:
+            return await self._while_there(call)
+        return await (self._to_the_end(call) if call.route.mutation else _run(call))
+
     async def drain(self, seconds: float) -> None:
-        """Let mutations that are under way finish, for so long at most."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=seconds)
+        """End sessions, and let mutations that are under way finish, for so long at most."""
+        for session in self._sessions:
+            session.cancel()
+        if under_way := self._running | self._sessions:
+            await asyncio.wait(under_way, timeout=seconds)
+
+    async def _while_there(self, call: Call) -> StreamResponse:
+        """Cancelled with its connection; what it then has to clean up is waited for."""
+        task = asyncio.create_task(_run(call))
+        self._sessions.add(task)
+        task.add_done_callback(self._sessions.discard)
+        return await task
 
     async def _to_the_end(self, call: Call) -> StreamResponse:
         task = asyncio.create_task(_run(call))

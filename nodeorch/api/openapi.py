@@ -128,7 +128,7 @@ def _required(route: Route) -> bool:
 
 def _content(kind: Any) -> dict[str, Any]:
     if isinstance(kind, Raw):
-        return {kind.media: {}}
+        return {kind.media: {}, **(_content(kind.dry) if kind.dry else {})}
     from msgspec.json import schema_components
 
     if isinstance(kind, Stream):
@@ -147,8 +147,9 @@ def _components(routes: Iterable[Route]) -> dict[str, Any]:
     for route in routes:
         if isinstance(route.gives, Stream):
             given += route.gives.lines
-        elif not isinstance(route.gives, Raw):
-            given.append(route.gives)
+        else:
+            kind = route.gives.dry if isinstance(route.gives, Raw) else route.gives
+            given += [kind] if kind else []
         if route.takes is not None and not isinstance(route.takes, Raw):
             taken.append(route.takes)
     _, answers = schema_components(given, ref_template=REF)

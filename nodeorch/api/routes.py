@@ -10,8 +10,10 @@ from aiohttp.web import StreamResponse
 from nodeorch.api import (
     apply,
     changes,
+    copy,
     delete,
     events,
+    exec,
     logs,
     metrics,
     node,
@@ -27,6 +29,7 @@ from nodeorch.api.call import Call
 from nodeorch.api.shape import Raw, Stream
 from nodeorch.model.view import (
     ChangeView,
+    CopyView,
     ErrorView,
     EventView,
     GapView,
@@ -65,8 +68,10 @@ class Route(NamedTuple):
     query: frozenset[str] = frozenset()
     """The query parameters that it knows (described in shape.PARAMS); others are refused."""
     mutation: bool = False
-    """Runs to its end even when the peer hangs up."""
+    """Runs to its end even when the peer hangs up, unless it is a session."""
     max_body: int = SMALL
+    session: bool = False
+    """Lives as long as its peer is there: ended when that hangs up, or the daemon stops."""
 
 
 def _open(path: str, does: str, handler: Handler, gives: Any) -> Route:
@@ -106,6 +111,17 @@ def _write(
 
 
 _NONE = operate.Nothing
+
+
+def _session(
+    path: str, does: str, handler: Handler, *query: str, takes: Any, gives: Any
+) -> Route:
+    """With a peer that stays there, and a body or an answer that is no JSON."""
+    return Route(
+        "POST", path, Role.OPERATOR, does, handler, gives, takes,
+        query=frozenset({"dry_run", "instance", *query}), mutation=True, session=True,
+    )  # fmt: skip
+
 
 ROUTES: tuple[Route, ...] = (
     _open("/metrics", "show metrics", metrics.metrics, Raw("application/openmetrics-text")),
@@ -175,6 +191,18 @@ ROUTES: tuple[Route, ...] = (
     _write(
         "POST", "/v1/shutdown", "shut down", operate.shutdown, "timeout", takes=_NONE,
         role=Role.ADMIN,
+    ),
+    _session(
+        "/v1/workloads/{name}/exec", "run a command in {name}", exec.run,
+        takes=Raw(exec.KIND), gives=Raw(exec.KIND, lasts=True, dry=MutationView),
+    ),
+    _session(
+        "/v1/workloads/{name}/copy-out", "copy from {name}", copy.out, "path",
+        takes=_NONE, gives=Raw(copy.TAR, lasts=True, dry=CopyView),
+    ),
+    _session(
+        "/v1/workloads/{name}/copy-in", "copy into {name}", copy.into, "path",
+        takes=Raw(copy.TAR), gives=CopyView,
     ),
 )  # fmt: skip
 

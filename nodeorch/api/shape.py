@@ -25,6 +25,8 @@ class Raw(NamedTuple):
 
     media: str
     lasts: bool = False
+    dry: Any = None
+    """The type of the JSON that a dry run answers instead."""
 
 
 class Param(NamedTuple):
@@ -46,9 +48,10 @@ PARAMS: dict[str, Param] = {
         {"type": "string", "enum": ["ready", "stopped", "gone"]},
         "What to wait for; ready if not said.",
     ),
-    "instance": Param({"type": "string"}, "Only of this instance."),
+    "instance": Param({"type": "string"}, "Only of this instance; to act on: also without its generation, `web.1`."),
     "last": Param(COUNT, "Only so many, the newest."),
     "name": Param(NAME, "Only this workload."),
+    "path": Param({"type": "string", "pattern": "^/"}, "Inside the container; absolute."),
     "since": Param(
         {"type": "string", "format": "date-time"}, "Only what is not older. RFC 3339, with zone."
     ),

@@ -11,6 +11,8 @@ import click
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """model.workload.NAME_PATTERN; not imported from there, because that costs 30 ms."""
 
+_TARGET = re.compile(rf"(?P<name>{_NAME.pattern})(?P<slot>\.\d+(\.g\d+)?)?", re.ASCII)
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
@@ -25,6 +27,21 @@ class Name(click.ParamType):  # type: ignore[type-arg]
         if not _NAME.fullmatch(text):
             self.fail(f"{text!a} is not a name: lower-case letters, digits and -, 63 at most")
         return text
+
+
+class Target(click.ParamType):  # type: ignore[type-arg]
+    """A workload, or one of its instances: (workload, instance or None)."""
+
+    name = "target"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str | None]:
+        text = str(value)
+        found = _TARGET.fullmatch(text)
+        if not found:
+            self.fail(f"{text!a} is no workload or instance: write web, web.1 or web.1.g3")
+        return found["name"], text if found["slot"] else None
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
@@ -83,6 +100,7 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]
 
 
 NAME = Name()
+TARGET = Target()
 DURATION = Duration()
 SINCE = Since()
 PATTERN = Pattern()

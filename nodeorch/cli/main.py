@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -13,9 +14,9 @@ from nodeorch.cli import exits
 from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
-    "apply", "changes", "check", "confirm", "delete", "doctor", "events", "history", "init", "logs",
-    "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats", "status",
-    "stop", "top", "version", "wait", "why",
+    "apply", "changes", "check", "confirm", "delete", "doctor", "events", "exec", "history", "init",
+    "logs", "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats",
+    "status", "stop", "top", "version", "wait", "why",
 )  # fmt: skip
 
 
@@ -45,6 +46,17 @@ class Verbs(click.Group):
         if not any("--json" in parameter.opts for parameter in command.params):
             command.params.append(_json_option())
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+
+
+class ReaderGone(Exception):
+    """Whoever read our output has gone. In place of BrokenPipeError, of which click makes exit
+    code 1."""
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,7 +93,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # The reader has gone. What is still buffered must not raise anew at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

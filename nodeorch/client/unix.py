@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,7 +43,7 @@ class Client:
     def __init__(self, socket_path: str, timeout: float = TIMEOUT) -> None:
         self._path = socket_path
         self._timeout = timeout
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
 
     def get(self, path: str, query: Query = None, timeout: float | None = None) -> Any:
         return self._call("GET", path, query, None, timeout)
@@ -58,7 +59,7 @@ class Client:
     def stream(self, path: str, query: Query = None) -> Iterator[dict[str, Any]]:
         """The lines of a stream as they come; ends when the daemon ends it."""
         response = self._send("GET", path, query, None, None)
-        self._raise_for(response)
+        self.raise_for(response)
         connection, self._connection = self._connection, None  # it carries nothing else now
         assert connection is not None
         try:
@@ -67,9 +68,61 @@ class Client:
             while line := response.readline():
                 yield json.loads(line)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
         finally:
             connection.close()
+
+    def upload(
+        self, path: str, query: Query, fill: Callable[[Callable[[bytes], None]], None]
+    ) -> Any:
+        """POST what ``fill`` sends, piece by piece. Errors of its own pass through."""
+        connection = self.begin(path, query)
+
+        def send(data: bytes) -> None:
+            try:
+                connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+            except OSError as error:  # it has answered already, and hung up
+                raise _Enough from error
+
+        try:
+            with contextlib.suppress(_Enough):
+                fill(send)
+                send(b"")
+            response = self._answer(connection)
+            return self.decode(response)
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def download(self, path: str, query: Query) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a POST, to be read bit by bit."""
+        connection = self.begin(path, query)
+        try:
+            connection.send(b"0\r\n\r\n")
+            yield self._answer(connection)
+        finally:
+            connection.close()
+
+    def _answer(self, connection: Connection) -> http.client.HTTPResponse:
+        try:
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise self.unreachable(error) from error
+        self.raise_for(response)
+        return response
+
+    def begin(self, path: str, query: Query = None) -> Connection:
+        """A connection of its own that waits for the chunks of a POST's body."""
+        connection = Connection(self._path)
+        connection.timeout = self._timeout
+        try:
+            connection.putrequest("POST", _target(path, query))
+            connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders()
+        except OSError as error:
+            connection.close()
+            raise self.unreachable(error) from error
+        return connection
 
     def close(self) -> None:
         if self._connection is not None:
@@ -78,20 +131,19 @@ class Client:
 
     def _call(self, method: str, path: str, query: Query, body: Any, timeout: float | None) -> Any:
         response = self._send(method, path, query, body, timeout)
-        self._raise_for(response)
-        return self._decode(response)
+        self.raise_for(response)
+        return self.decode(response)
 
     def _send(
         self, method: str, path: str, query: Query, body: Any, timeout: float | None
     ) -> http.client.HTTPResponse:
         if self._connection is None:
-            self._connection = _Connection(self._path)
+            self._connection = Connection(self._path)
         connection = self._connection
         connection.timeout = timeout or self._timeout
         if connection.sock is not None:
             connection.sock.settimeout(connection.timeout)
-        given = {k: _text(v) for k, v in (query or {}).items() if v is not None}
-        target = quote(path) + (f"?{urlencode(given)}" if given else "")
+        target = _target(path, query)
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else {}
         trace = os.environ.get("TRACEPARENT", "")
@@ -102,26 +154,29 @@ class Client:
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
 
-    def _raise_for(self, response: http.client.HTTPResponse) -> None:
+    def raise_for(self, response: http.client.HTTPResponse) -> None:
+        """Raises what an answer of status 400 and above means."""
         if response.status < 400:
             return
-        view = self._decode(response)
+        view = self.decode(response)
         error = str(view.get("error", f"the daemon answered {response.status}"))
         if response.status == 403:
             raise NoPermission(error)
         code = str(view.get("code", ""))
         raise ApiError(response.status, error, code, list(view.get("problems", ())))
 
-    def _decode(self, response: http.client.HTTPResponse) -> Any:
+    def decode(self, response: http.client.HTTPResponse) -> Any:
+        """Its JSON."""
         try:
             return json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
 
-    def _unreachable(self, error: Exception) -> ClientError:
+    def unreachable(self, error: Exception) -> ClientError:
+        """What a broken connection, or none, is to be told as."""
         where = f"cannot reach nodeorchd at {self._path}"
         if isinstance(error, PermissionError):
             return NoPermission(
@@ -136,7 +191,13 @@ class Client:
 Query = Mapping[str, str | int | float | bool | None] | None
 
 
-class _Connection(http.client.HTTPConnection):
+class _Enough(Exception):
+    """Nobody reads the body any more."""
+
+
+class Connection(http.client.HTTPConnection):
+    """One connection to the daemon's socket."""
+
     def __init__(self, path: str) -> None:
         super().__init__("localhost")
         self._path = path
@@ -145,6 +206,11 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+def _target(path: str, query: Query) -> str:
+    given = {k: _text(v) for k, v in (query or {}).items() if v is not None}
+    return quote(path) + (f"?{urlencode(given)}" if given else "")
 
 
 def _text(value: str | int | float | bool) -> str:

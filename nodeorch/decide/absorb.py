@@ -177,6 +177,10 @@ def _store_seen(world: World, fact: facts.StoreSeen, now: float) -> World:
     return say(replace(world, store_trouble=trouble), code, words)
 
 
+def _noted(world: World, fact: facts.Noted, now: float) -> World:
+    return replace(world, notes=(*world.notes, fact.note))
+
+
 _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.Tick: _ticked,
     facts.Loaded: _loaded,
@@ -191,6 +195,7 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.PressureSeen: pressure_seen,
     facts.StoreSeen: _store_seen,
     facts.Command: commanded,
+    facts.Noted: _noted,
     facts.Done: done,
     facts.Failed: failed,
 }

@@ -7,7 +7,14 @@ from msgspec import Struct
 from nodeorch.model.actions import Action
 from nodeorch.model.change import Asked, Change
 from nodeorch.model.workload import Workload
-from nodeorch.model.world import Container, DesiredRecord, InstanceRecord, Limits, Version
+from nodeorch.model.world import (
+    Container,
+    DesiredRecord,
+    InstanceRecord,
+    Limits,
+    Note,
+    Version,
+)
 
 
 class _Fact(Struct, frozen=True, tag=True):
@@ -142,6 +149,12 @@ class HookEnd(Struct, frozen=True):
     words: str
 
 
+class Noted(_Fact, frozen=True):
+    """Something for the journal that changes nothing else: who ran a command in an instance."""
+
+    note: Note
+
+
 class Done(_Fact, frozen=True):
     """An action ended well. The fields that apply to its kind are set."""
 
@@ -177,6 +190,7 @@ Fact = (
     | EngineSeen
     | StoreSeen
     | Command
+    | Noted
     | Done
     | Failed
 )

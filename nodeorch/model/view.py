@@ -279,6 +279,17 @@ class HealthView(Struct, frozen=True):
     ok: bool
 
 
+class CopyView(Struct, frozen=True):
+    """The answer to the dry run of a copy: which instance, and what is at the path."""
+
+    instance: str
+    path: str
+    exists: bool
+    directory: bool = False
+    size: int = 0
+    link: str = ""
+
+
 class ErrorView(Struct, frozen=True):
     """Every answer of status 4xx and 5xx."""
 

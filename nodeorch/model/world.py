@@ -65,6 +65,9 @@ class Code(StrEnum):
     FAILED = "Failed"
     STUCK = "Stuck"
     LOOK = "Look"
+    # people inside instances
+    EXEC = "Exec"
+    COPIED = "Copied"
     # specs and the node
     SPEC_ACCEPTED = "SpecAccepted"
     SPEC_REJECTED = "SpecRejected"

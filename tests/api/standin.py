@@ -45,9 +45,19 @@ from nodeorch.model.world import (
     Why,
     World,
 )
-from nodeorch.ports import CommandRefused, EngineError, Entry, LogLine, StoreError
+from nodeorch.ports import (
+    Attach,
+    CommandRefused,
+    EngineError,
+    Entry,
+    LogLine,
+    PathStat,
+    StoreError,
+)
 from nodeorch.spec.load import load_text
 from nodeorch.spec.settings import PathSettings, Settings
+from tests.fakes.files import FakeFiles
+from tests.fakes.terminal import FakeTerminal
 
 WALL = 1_700_000_000.0
 """2023-11-14T22:13:20Z."""
@@ -113,13 +123,33 @@ class MemoryStore:
 
 
 class ScriptedEngine:
-    """Its logs: lines by container id; a following reader gets what is added, until ``end``."""
+    """Its logs: lines by container id; a following reader gets what is added, until ``end``.
+    And the files and terminals of the fake one."""
 
     def __init__(self) -> None:
         self.lines: dict[str, list[LogLine]] = {}
         self.ended: set[str] = set()
         self.error: EngineError | None = None
         self.asked: list[dict[str, Any]] = []
+        self.terminals: list[FakeTerminal] = []
+        self.files = FakeFiles()
+
+    async def terminal(self, container_id: str, attach: Attach) -> FakeTerminal:
+        self.asked.append({"id": container_id, "attach": attach})
+        if self.error is not None:
+            raise self.error
+        self.terminals.append(FakeTerminal(attach))
+        return self.terminals[-1]
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        return self.files.stat(path)
+
+    async def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+        async for piece in self.files.read(path):
+            yield piece
+
+    async def write_archive(self, container_id: str, path: str, data: AsyncIterator[bytes]) -> None:
+        await self.files.write(path, data)
 
     async def logs(
         self, container_id: str, instance: str, *, follow: bool, tail: int | None, since: str | None

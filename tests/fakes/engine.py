@@ -18,8 +18,10 @@ from msgspec.structs import replace
 
 from nodeorch.model.workload import Pull, Resources, Workload
 from nodeorch.model.world import Container, Limits, State
-from nodeorch.ports import EngineError, LogLine
+from nodeorch.ports import Attach, EngineError, LogLine, PathStat
 from tests.fakes.faults import Faults
+from tests.fakes.files import FakeFiles
+from tests.fakes.terminal import FakeTerminal
 
 LABEL = "nodeorch.workload"
 SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "TERM": 15}
@@ -47,6 +49,7 @@ class Box:
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     oom_kills: int = 0
     output: list[LogLine] = field(default_factory=list)
+    files: FakeFiles = field(default_factory=FakeFiles)
     timer: asyncio.TimerHandle | None = None
     unnoticed: int | None = None
     """Exit code of a death that the engine has not noticed yet."""
@@ -337,6 +340,24 @@ class FakeEngine:
             case ["true"] | ["false"]:
                 return int(command[0] == "false"), ""
         return 127, f"{command[0]}: not found"
+
+    async def terminal(self, container_id: str, attach: Attach) -> FakeTerminal:
+        await self._begin("terminal", container_id)
+        self._alive(container_id)
+        return FakeTerminal(attach)
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        await self._begin("stat", container_id)
+        return self._find(container_id).files.stat(path)
+
+    async def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+        await self._begin("read_archive", container_id)
+        async for piece in self._find(container_id).files.read(path):
+            yield piece
+
+    async def write_archive(self, container_id: str, path: str, data: AsyncIterator[bytes]) -> None:
+        await self._begin("write_archive", container_id)
+        await self._find(container_id).files.write(path, data)
 
     async def close(self) -> None:
         self.break_streams()

@@ -206,12 +206,14 @@ class Client:
         *,
         params: Params | None = None,
         body: object = None,
+        data: AsyncIterator[bytes] | None = None,
         timeout: float | None = None,
         silence: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer to be read bit by bit. ``timeout`` is for all of it, ``silence`` between bits.
 
-        A path with a leading slash is taken as it is, others are libpod's.
+        ``data`` is sent bit by bit. A path with a leading slash is taken as it is, others are
+        libpod's.
         """
         if not path.startswith("/"):
             if not self.version:
@@ -220,11 +222,11 @@ class Client:
         limits = aiohttp.ClientTimeout(
             total=timeout, sock_connect=CONNECT_TIMEOUT, sock_read=silence
         )
-        data = None if body is None else msgspec.json.encode(body)
+        sent = data if body is None else msgspec.json.encode(body)
         headers = None if body is None else {"Content-Type": "application/json"}
         try:
             async with self._streams().request(
-                method, f"http://d{path}", params=params, data=data, headers=headers, timeout=limits
+                method, f"http://d{path}", params=params, data=sent, headers=headers, timeout=limits
             ) as answer:
                 if answer.status >= 400:
                     raise failure(answer.status, await answer.read())

@@ -19,7 +19,7 @@ from nodeorch.adapters.podman.create import Host, ImageConfig, specification
 from nodeorch.meters import CallMeter
 from nodeorch.model.workload import Pull, Resources, Workload
 from nodeorch.model.world import Container, State
-from nodeorch.ports import EngineError, LogLine
+from nodeorch.ports import Attach, EngineError, LogLine, PathStat, Terminal
 
 log = logging.getLogger(__name__)
 
@@ -267,3 +267,24 @@ class PodmanEngine:
     ) -> tuple[int, str]:
         """A command that is late is killed, and its code is 124; missing 127, not runnable 126."""
         return await streams.run(self._client, container_id, command, timeout)
+
+    async def terminal(self, container_id: str, attach: Attach) -> Terminal:
+        from nodeorch.adapters.podman import interactive  # of no use to most daemons
+
+        return await interactive.attach(self._client, container_id, attach)
+
+    async def stat(self, container_id: str, path: str) -> PathStat | None:
+        from nodeorch.adapters.podman import archive
+
+        return await archive.stat(self._client, container_id, path)
+
+    async def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
+        from nodeorch.adapters.podman import archive
+
+        async for piece in archive.read(self._client, container_id, path):
+            yield piece
+
+    async def write_archive(self, container_id: str, path: str, data: AsyncIterator[bytes]) -> None:
+        from nodeorch.adapters.podman import archive
+
+        await archive.write(self._client, container_id, path, data)

@@ -112,19 +112,20 @@ async def run(
         with contextlib.suppress(EngineError):
             await asyncio.shield(_kill(client, session, container_id))
         raise
-    return (await _ended(client, session)).exit_code, output.decode(errors="replace")
+    return (await exec_end(client, session)).exit_code, output.decode(errors="replace")
 
 
-async def _state(client: Client, session: str) -> replies.ExecState:
+async def exec_state(client: Client, session: str) -> replies.ExecState:
+    """What Podman says of a command that was begun with exec."""
     reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
     return msgspec.json.decode(reply.body, type=replies.ExecState)
 
 
-async def _ended(client: Client, session: str) -> replies.ExecState:
+async def exec_end(client: Client, session: str) -> replies.ExecState:
     """Podman may need a moment to note the end of a command whose output has ended."""
     end = time.monotonic() + SLACK
     while True:
-        state = await _state(client, session)
+        state = await exec_state(client, session)
         if not state.running or time.monotonic() > end:
             return state
         await asyncio.sleep(0.01)
@@ -132,7 +133,7 @@ async def _ended(client: Client, session: str) -> replies.ExecState:
 
 async def _kill(client: Client, session: str, container_id: str) -> bool:
     """Was it begun? Podman cannot end a command: kill its process, if its cgroup is ours."""
-    state = await _state(client, session)
+    state = await exec_state(client, session)
     if state.running and state.pid > 0:
         with contextlib.suppress(OSError):
             _kill_process(state.pid, container_id)
