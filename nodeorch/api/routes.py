@@ -113,9 +113,7 @@ def _write(
 _NONE = operate.Nothing
 
 
-def _session(
-    path: str, does: str, handler: Handler, *query: str, takes: Any, gives: Any
-) -> Route:
+def _session(path: str, does: str, handler: Handler, *query: str, takes: Any, gives: Any) -> Route:
     """With a peer that stays there, and a body or an answer that is no JSON."""
     return Route(
         "POST", path, Role.OPERATOR, does, handler, gives, takes,

@@ -48,7 +48,10 @@ PARAMS: dict[str, Param] = {
         {"type": "string", "enum": ["ready", "stopped", "gone"]},
         "What to wait for; ready if not said.",
     ),
-    "instance": Param({"type": "string"}, "Only of this instance; to act on: also without its generation, `web.1`."),
+    "instance": Param(
+        {"type": "string"},
+        "Only of this instance; to act on: also without its generation, `web.1`.",
+    ),
     "last": Param(COUNT, "Only so many, the newest."),
     "name": Param(NAME, "Only this workload."),
     "path": Param({"type": "string", "pattern": "^/"}, "Inside the container; absolute."),

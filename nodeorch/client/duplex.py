@@ -45,6 +45,8 @@ class Chunks:
             return False
         del self._rest[: len(line) + 2]
         size = int(line.partition(b";")[0], 16)
+        if size < 0:
+            raise ValueError("a chunk of a size below zero")
         self.ended = size == 0  # what may follow is of no use: the connection is not used again
         self._left = size + 2 if size else 0
         return True

@@ -43,7 +43,7 @@ class Client:
     def __init__(self, socket_path: str, timeout: float = TIMEOUT) -> None:
         self._path = socket_path
         self._timeout = timeout
-        self._connection: Connection | None = None
+        self._connection: _Connection | None = None
 
     def get(self, path: str, query: Query = None, timeout: float | None = None) -> Any:
         return self._call("GET", path, query, None, timeout)
@@ -103,7 +103,7 @@ class Client:
         finally:
             connection.close()
 
-    def _answer(self, connection: Connection) -> http.client.HTTPResponse:
+    def _answer(self, connection: _Connection) -> http.client.HTTPResponse:
         try:
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
@@ -111,9 +111,9 @@ class Client:
         self.raise_for(response)
         return response
 
-    def begin(self, path: str, query: Query = None) -> Connection:
+    def begin(self, path: str, query: Query = None) -> _Connection:
         """A connection of its own that waits for the chunks of a POST's body."""
-        connection = Connection(self._path)
+        connection = _Connection(self._path)
         connection.timeout = self._timeout
         try:
             connection.putrequest("POST", _target(path, query))
@@ -138,7 +138,7 @@ class Client:
         self, method: str, path: str, query: Query, body: Any, timeout: float | None
     ) -> http.client.HTTPResponse:
         if self._connection is None:
-            self._connection = Connection(self._path)
+            self._connection = _Connection(self._path)
         connection = self._connection
         connection.timeout = timeout or self._timeout
         if connection.sock is not None:
@@ -195,7 +195,7 @@ class _Enough(Exception):
     """Nobody reads the body any more."""
 
 
-class Connection(http.client.HTTPConnection):
+class _Connection(http.client.HTTPConnection):
     """One connection to the daemon's socket."""
 
     def __init__(self, path: str) -> None:

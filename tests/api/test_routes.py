@@ -12,7 +12,7 @@ import pytest
 
 from nodeorch.api.auth import Peer, Role, authorize, describe, identify, role_of
 from nodeorch.api.routes import ROUTES, Route, find
-from nodeorch.client.unix import Connection
+from nodeorch.client.unix import _Connection
 from tests.api.harness import WEB, Harness
 
 
@@ -23,7 +23,7 @@ def ask(
     body: bytes = b"",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, dict[str, object]]:
-    connection = Connection(str(harness.socket))
+    connection = _Connection(str(harness.socket))
     connection.timeout = 10.0
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()
@@ -156,7 +156,7 @@ def test_bodies_are_limited(harness: Harness, path: str, limit: int) -> None:
 
 def test_a_chunked_body_is_limited_too(harness: Harness) -> None:
     harness.declare(WEB)
-    connection = Connection(str(harness.socket))
+    connection = _Connection(str(harness.socket))
     connection.timeout = 10.0
     chunks = iter([b" " * 8192] * 9)
     headers = {"Transfer-Encoding": "chunked"}

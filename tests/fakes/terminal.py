@@ -19,7 +19,7 @@ class FakeTerminal:
         self.size = (asked.rows, asked.columns)
         self.signals: list[str] = []
         self.closed = False
-        self._input: asyncio.Queue[bytes | None] = asyncio.Queue(4)
+        self._input: asyncio.Queue[bytes | None] = asyncio.Queue(1)
         self._output: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(4)
         self._code: int | None = None
         if not asked.stdin:
