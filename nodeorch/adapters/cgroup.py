@@ -110,8 +110,9 @@ def _shorten(path: str, container_id: str) -> str | None:
     """The path down to the component that names the container: limits are set there.
 
     Some runtimes put the processes one level deeper (crun: ``libpod-ID.scope/container``).
+    A zombie whose cgroup is gone has a mark behind its path (cgroups(7)).
     """
-    head, found, tail = path.partition(container_id)
+    head, found, tail = path.removesuffix(" (deleted)").partition(container_id)
     return head + found + tail.partition("/")[0] if found else None
 
 
