@@ -167,6 +167,8 @@ class Meters(Struct):
     """Size of the database's files."""
     waiting: Callable[[], int]
     """Facts in the queue."""
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(method and path of a route of the API, status)."""
 
     def keep(self, workloads: Iterable[str]) -> None:
         """Forget what is counted of workloads that are not among these."""

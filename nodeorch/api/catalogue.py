@@ -339,7 +339,18 @@ STORE = Section(
     ),
 )  # fmt: skip
 
-SECTIONS = (DAEMON, ENGINE, WORKLOADS, PROBES, NODE, STORE)
+API = Section(
+    "The API",
+    (
+        _counter(
+            "api_requests", ("route", "status"),
+            'Requests that were answered; the route is "none" if no handler was asked.',
+            lambda r: sorted(r.meters.requests.items()),
+        ),
+    ),
+)  # fmt: skip
+
+SECTIONS = (DAEMON, ENGINE, WORKLOADS, PROBES, NODE, STORE, API)
 CATALOGUE: tuple[Metric, ...] = tuple(m for section in SECTIONS for m in section.metrics)
 
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+REFUSED = "none"
+"""The route, in the metrics, of what no handler was asked: other text of a peer is not counted."""
+
+
 class Dispatcher:
     """The one request handler of the server."""
 
@@ -32,11 +36,14 @@ class Dispatcher:
         self._sessions: set[asyncio.Task[StreamResponse]] = set()
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
+        asked = REFUSED
         try:
             call = self._admit(request)
+            asked = f"{call.route.method} {call.route.path}"
             response = await self._by_its_kind(call)
         except Problem as problem:
             response = answer(problem.view, problem.status, problem.headers)
+        self._supervisor.meters.requests[asked, str(response.status)] += 1
         trace = traceparent(request.headers.getall(HEADER, ()))
         if trace and not response.prepared:
             response.headers[HEADER] = trace

@@ -33,8 +33,8 @@ from tests.decide.test_happened import Counted
 from tests.lab.wait import wait_for
 
 LABELS = {
-    "cause", "code", "kind", "method", "operation", "probe", "python", "result", "version",
-    "workload",
+    "cause", "code", "kind", "method", "operation", "probe", "python", "result", "route", "status",
+    "version", "workload",
 }  # fmt: skip
 """Each has a bounded set of values. Think before adding one."""
 
@@ -177,6 +177,19 @@ def test_no_text_of_a_person_and_no_id_is_in_it(harness: Harness) -> None:
     (view,) = harness.standin.status("web")
     assert view.instances[0].container_id and view.instances[0].container_id not in text
     assert view.instances[0].name not in text
+
+
+def test_requests_are_counted_by_route_and_never_by_what_was_asked_for(harness: Harness) -> None:
+    harness.declare(WEB, spec("db"))
+    for path in ("/v1/workloads/web/why", "/v1/workloads/db/why", "/sentinel", "/v1/status?sen=1"):
+        get(harness, path)
+    text = get(harness, "/metrics")[2]
+    found = samples(text)
+    name = "nodeorch_api_requests_total"
+    assert value(found, name, route="GET /v1/workloads/{name}/why", status="200") == 2
+    assert value(found, name, route="none", status="404") == 1
+    assert value(found, name, route="none", status="400") == 1
+    assert "sen" not in text.replace("absent", "")
 
 
 def test_what_is_deleted_takes_its_series_along(harness: Harness) -> None:
