@@ -10,6 +10,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 
 from nodeorch.api.auth import authorize, identify
 from nodeorch.api.call import Call, Problem, answer
+from nodeorch.api.crowd import Crowd, Turns
 from nodeorch.api.routes import Route, find
 from nodeorch.api.trace import HEADER, traceparent
 from nodeorch.ports import CommandRefused, EngineError, StoreError
@@ -32,6 +33,8 @@ class Dispatcher:
         self._supervisor = supervisor
         self._socket_gid = socket_gid
         self._edit_lock = asyncio.Lock()
+        self._crowd = Crowd()
+        self._turns = Turns()
         self._running: set[asyncio.Task[StreamResponse]] = set()
         self._sessions: set[asyncio.Task[StreamResponse]] = set()
 
@@ -40,7 +43,9 @@ class Dispatcher:
         try:
             call = self._admit(request)
             asked = f"{call.route.method} {call.route.path}"
-            response = await self._by_its_kind(call)
+            await self._turns.take(call.peer.uid)
+            with self._crowd.room_for(call):
+                response = await self._by_its_kind(call)
         except Problem as problem:
             response = answer(problem.view, problem.status, problem.headers)
         self._supervisor.meters.requests[asked, str(response.status)] += 1

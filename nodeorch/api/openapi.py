@@ -31,6 +31,7 @@ WORDS = {
     413: "The body is too large: 64 KiB, 1 MiB of apply.",
     415: "The body is encoded.",
     422: "What was declared is not valid; `problems` has every problem.",
+    429: "Its uid holds too many connections, streams or large bodies.",
     500: "An error inside nodeorchd, or a file that cannot be written.",
     502: "The engine failed.",
     503: "The database does not work, or the engine does not answer.",
@@ -38,7 +39,7 @@ WORDS = {
 }
 """What each status means, wherever it is given."""
 
-ALWAYS = (400, 403, 415, 500, 502, 503)
+ALWAYS = (400, 403, 415, 429, 500, 502, 503)
 
 
 async def show(call: Call) -> StreamResponse:

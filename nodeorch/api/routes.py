@@ -73,6 +73,10 @@ class Route(NamedTuple):
     session: bool = False
     """Lives as long as its peer is there: ended when that hangs up, or the daemon stops."""
 
+    @property
+    def is_large(self) -> bool:
+        return self.max_body > SMALL
+
 
 def _open(path: str, does: str, handler: Handler, gives: Any) -> Route:
     """For everybody who can connect: on a loopback port nobody knows who asks."""

@@ -1,9 +1,9 @@
 """The socket, the connections on it, and how long each may take.
 
 Two dangers are kept off. A peer that connects and says nothing would hold a connection
-for ever: it is closed when no whole request header came in time. Very many of them
-would use up the daemon's file descriptors, which supervision needs: above a share of
-those, the oldest silent connection makes room for a new one.
+for ever: it is closed when no whole request header came in time; so is one that does not
+read its answer. Very many of them would use up the daemon's file descriptors, which
+supervision needs: above a share of those, a silent connection makes room for a new one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import os
 import resource
 import socket
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
 
+from nodeorch.api.auth import NOBODY, identify
 from nodeorch.api.call import Problem, answer
+from nodeorch.api.crowd import SHARE, is_root
 from nodeorch.api.dispatch import Dispatcher
 from nodeorch.api.state import Supervisor
 
@@ -34,6 +37,10 @@ HEADER_TIMEOUT = 10.0
 
 KEEPALIVE = 15.0
 """Seconds that a connection may rest between two requests."""
+
+SEND_TIMEOUT = 30.0
+"""Seconds for an answer that is no stream to be read. A stream waits for its reader: it may be
+paused; there may be so many for each uid."""
 
 DRAIN = 5.0
 """Seconds for mutations under way to end, at close."""
@@ -49,6 +56,7 @@ async def serve(
     group: str | None,
     *,
     header_timeout: float = HEADER_TIMEOUT,
+    send_timeout: float = SEND_TIMEOUT,
     most_connections: int | None = None,
 ) -> ApiServer:
     """Listen. Raises OSError when it cannot, also when another daemon answers there."""
@@ -57,7 +65,7 @@ async def serve(
     try:
         dispatcher = Dispatcher(supervisor, gid)
         connections = Connections(
-            dispatcher, header_timeout, most_connections or _most_connections()
+            dispatcher, header_timeout, most_connections or _most_connections(), send_timeout
         )
         loop = asyncio.get_running_loop()
         listener = await loop.create_unix_server(connections, sock=sock, backlog=BACKLOG)
@@ -94,7 +102,13 @@ class ApiServer:
 class Connections(Server):
     """The server's connections; knows the silent ones, oldest first."""
 
-    def __init__(self, dispatcher: Dispatcher, header_timeout: float, most: int) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        header_timeout: float,
+        most: int,
+        send_timeout: float = SEND_TIMEOUT,
+    ) -> None:
         super().__init__(
             self._handle,
             handler_cancellation=True,
@@ -105,40 +119,90 @@ class Connections(Server):
             tcp_keepalive=False,
         )
         self.header_timeout = header_timeout
+        self.send_timeout = send_timeout
         self.silent: dict[_Connection, None] = {}
+        self.held: Counter[int] = Counter()
+        """uid → its connections."""
         self._dispatcher = dispatcher
         self._most = most
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
-    def make_room(self) -> None:
-        if len(self._connections) > self._most and self.silent:
-            next(iter(self.silent)).give_up()
+    def take(self, new: _Connection) -> None:
+        """Make room for it: among its uid's own above the share, then among those who have most."""
+        uid = new.uid
+        self.held[uid] += 1
+        share = self._most if is_root(uid) else max(1, self._most // SHARE)
+        if self.held[uid] > share and not self._give_up_one(uid, new):
+            new.surplus = True
+            if self.held[uid] > 2 * share:
+                new.give_up()
+        elif len(self._connections) > self._most:
+            for crowd, _ in self.held.most_common():
+                if self._give_up_one(crowd, new):
+                    break
+
+    def leave(self, gone: _Connection) -> None:
+        self.held[gone.uid] -= 1
+        if not self.held[gone.uid]:
+            del self.held[gone.uid]
+
+    def _give_up_one(self, uid: int, new: _Connection) -> bool:
+        """The oldest silent one of a uid; whether there was one."""
+        for silent in self.silent:
+            if silent.uid == uid and silent is not new:
+                silent.give_up()
+                return True
+        return False
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
         connection = request.protocol
         assert isinstance(connection, _Connection)
         connection.spoke()
-        return await self._dispatcher(request)
+        if connection.surplus:
+            response: StreamResponse = _too_many(connection.uid)
+        else:
+            response = await self._dispatcher(request)
+        if not response.prepared:
+            try:
+                async with asyncio.timeout(self.send_timeout):
+                    await response.prepare(request)
+                    await response.write_eof()
+            except TimeoutError as error:
+                connection.abort()
+                raise ConnectionResetError("the peer does not read its answer") from error
+        return response
+
+
+def _too_many(uid: int) -> Response:
+    words = f"cannot answer: uid {uid} has too many connections; close some first"
+    response = answer(Problem(429, words, "TooMany").view, 429)
+    response.force_close()
+    return response
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_deadline", "_owner")
+    __slots__ = ("_deadline", "_owner", "surplus", "uid")
 
     def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner, **kwargs)
         self._owner = owner
         self._deadline: asyncio.TimerHandle | None = None
+        self.uid = NOBODY.uid
+        self.surplus = False
+        """Above the share of its uid: it is told so, and closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._owner.silent[self] = None
         self._deadline = self._loop.call_later(self._owner.header_timeout, self.give_up)
-        self._owner.make_room()
+        self.uid = identify(transport.get_extra_info("socket"), -1).uid
+        self._owner.take(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.spoke()
+        self._owner.leave(self)
         super().connection_lost(exc)
 
     def spoke(self) -> None:
@@ -147,6 +211,11 @@ class _Connection(RequestHandler):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def abort(self) -> None:
+        """Without what it has not read yet."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
 
     def give_up(self) -> None:
         self.spoke()

@@ -18,7 +18,7 @@ from nodeorch.decide.limits import drift
 from nodeorch.decide.ready import has_completed, is_ready
 from nodeorch.decide.restart import forbids_restart
 from nodeorch.model.change import Change, ChangeState, Goal, Want
-from nodeorch.model.facts import Command, Done, Fact, Failed, SpecsSeen
+from nodeorch.model.facts import Command, Fact, SpecsSeen
 from nodeorch.model.workload import RestartPolicy
 from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
@@ -52,15 +52,12 @@ def begun(world: World, before: World, fact: Fact, now: float) -> World:
 def judged(world: World, before: World, fact: Fact, now: float) -> World:
     """Look at those that go on, as far as the fact touched their workloads."""
     fresh = fact.change if isinstance(fact, Command | SpecsSeen) else None
-    about = fact.action.workload if isinstance(fact, Done | Failed) else None
     for number in world.doing:
         change = world.changes[number]
         names = [
             name
             for name in change.wants
-            if change.asked is fresh
-            or name == about
-            or world.workloads.get(name) is not before.workloads.get(name)
+            if change.asked is fresh or world.workloads.get(name) is not before.workloads.get(name)
         ]
         if names or not change.wants:
             world = _judge(world, change, names, now)
@@ -121,7 +118,6 @@ def _as_wanted(world: World, state: WorkloadState, instance: Instance) -> bool:
         own.template == target.template
         and own.slot < state.replicas
         and own.operator_seq >= state.record.operator_seq
-        and not own.removing
         and instance.doom is None
         and instance.name not in world.busy
         and (_completed(state, instance) or (is_ready(state, instance) and held))

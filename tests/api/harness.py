@@ -28,6 +28,7 @@ class Harness:
         self.directory = folder / "workloads.d"
         self.directory.mkdir()
         self.socket = folder / "run" / "api.sock"
+        self._group: str | None = options.pop("group", None)
         self._options = options
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -41,7 +42,9 @@ class Harness:
         return Client(str(self.socket), timeout=10.0)
 
     def open(self) -> None:
-        self.server = self.run(lambda: serve(self.standin, self.socket, None, **self._options))
+        self.server = self.run(
+            lambda: serve(self.standin, self.socket, self._group, **self._options)
+        )
 
     def close_server(self) -> None:
         if self.server is not None:

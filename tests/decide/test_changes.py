@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from nodeorch.decide.absorb import absorb
-from nodeorch.decide.changes import KEPT
+from nodeorch.decide.changes import KEPT, verdict
+from nodeorch.decide.edit import put
 from nodeorch.decide.template import version
 from nodeorch.model.actions import StartContainer, StopContainer
-from nodeorch.model.change import Asked, Change, ChangeState
+from nodeorch.model.change import Asked, Change, ChangeState, Goal, Want
 from nodeorch.model.facts import Command, EngineSeen, Loaded, SpecsSeen
 from nodeorch.model.workload import Restart, RestartPolicy, Workload
 from nodeorch.model.world import Brake
@@ -94,6 +95,16 @@ def test_apply_is_done_when_its_generation_is_ready_and_the_old_one_gone() -> No
     assert state(story) == "doing"
     story.settle()
     assert (state(story), change(story).reason) == ("done", "web is ready, generation 2")
+
+
+def test_nothing_is_done_while_the_way_back_is_open() -> None:
+    story = Story(workload(image="localhost/web:2")).up()
+    apply(story, workload(image="localhost/web:2"))
+    assert state(story) == "done"
+    record = story.world.workloads["web"].record
+    going = replace(record, previous=version(workload(), 0))
+    world = put(story.world, replace(story.world.workloads["web"], record=going))
+    assert verdict(world, "web", Want(Goal.READY, 1)) is None
 
 
 def test_apply_of_limits_is_done_when_the_kernel_has_them() -> None:
