@@ -14,8 +14,8 @@ from nodeorch.cli import exits
 from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
-    "apply", "changes", "check", "confirm", "delete", "doctor", "events", "exec", "history", "init",
-    "logs", "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats",
+    "apply", "changes", "check", "confirm", "cp", "delete", "doctor", "events", "exec", "history",
+    "init", "logs", "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats",
     "status", "stop", "top", "version", "wait", "why",
 )  # fmt: skip
 
