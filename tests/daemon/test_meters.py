@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from pathlib import Path
 
@@ -61,6 +62,17 @@ async def test_calls_of_the_engine_are_counted_by_how_they_ended(tmp_path: Path)
         {("ping", "unreachable"): 1, ("start", "unreachable"): 2}
     )
     assert sum(engine.calls.seconds["start"].counts) == 2
+
+
+def test_no_call_of_the_engine_goes_uncounted() -> None:
+    calls = {
+        name
+        for name, method in vars(PodmanEngine).items()
+        if inspect.iscoroutinefunction(method) and not name.startswith("_")
+    }
+    counted = {name for name in calls if hasattr(getattr(PodmanEngine, name), "__wrapped__")}
+    assert calls - counted == {"close"}
+    assert "start" in counted
 
 
 def test_this_process_is_read() -> None:

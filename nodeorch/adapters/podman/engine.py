@@ -268,22 +268,26 @@ class PodmanEngine:
         """A command that is late is killed, and its code is 124; missing 127, not runnable 126."""
         return await streams.run(self._client, container_id, command, timeout)
 
+    @counted
     async def terminal(self, container_id: str, attach: Attach) -> Terminal:
         from nodeorch.adapters.podman import interactive  # of no use to most daemons
 
         return await interactive.attach(self._client, container_id, attach)
 
+    @counted
     async def stat(self, container_id: str, path: str) -> PathStat | None:
         from nodeorch.adapters.podman import archive
 
         return await archive.stat(self._client, container_id, path)
 
+    @counted
     async def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
         from nodeorch.adapters.podman import archive
 
         async for piece in archive.read(self._client, container_id, path):
             yield piece
 
+    @counted
     async def write_archive(self, container_id: str, path: str, data: AsyncIterator[bytes]) -> None:
         from nodeorch.adapters.podman import archive
 
