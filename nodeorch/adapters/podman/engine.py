@@ -280,7 +280,6 @@ class PodmanEngine:
 
         return await archive.stat(self._client, container_id, path)
 
-    @counted
     async def read_archive(self, container_id: str, path: str) -> AsyncIterator[bytes]:
         from nodeorch.adapters.podman import archive
 
