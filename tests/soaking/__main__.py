@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tests.lab import Lab, namespaces
 from tests.soaking.cast import company, declare
 from tests.soaking.chaos import Chaos
-from tests.soaking.verdict import TOLD, held, leaks, too_much, until_real
+from tests.soaking.verdict import TOLD, held, leaks, scene, too_much, until_real
 from tests.system.host import Host
 
 HARSH = 0.5
@@ -69,7 +69,8 @@ def main(words: Sequence[str]) -> int:
             _say(f"seed {asked.seed}, {asked.minutes:g} minutes")
             wrong = soak(host, asked.minutes, asked.seed, asked.workloads)
         except AssertionError as error:
-            wrong = [str(error), host.journal()]
+            wrong = [str(error)]
+            _say(scene(host))
         finally:
             host.close()
     finally:

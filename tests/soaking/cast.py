@@ -21,8 +21,7 @@ image = "localhost/bb:1"
 command = ["sh", "-c", "{command}"]
 env = {{ COLOUR = "{colour}" }}
 replicas = {replicas}
-networks = ["{network}"]
-[resources]
+{networks}[resources]
 memory = "{memory}MiB"
 {oom}[stop]
 grace = "300ms"
@@ -49,7 +48,8 @@ class Part:
     command: str = STAY
     colour: int = 0
     replicas: int = 1
-    network: str = "none"
+    online: bool = False
+    """On the default network; else on none."""
     memory: int = 32
     oom: bool = False
     port: int | None = None
@@ -65,7 +65,7 @@ class Part:
             command=self.command,
             colour=self.colour,
             replicas=self.replicas,
-            network=self.network,
+            networks="" if self.online else 'networks = ["none"]\n',
             memory=self.memory,
             oom='oom = "restart"\n' if self.oom else "",
             more=more,
@@ -79,9 +79,9 @@ def company(count: int) -> dict[str, Part]:
         name = f"w{n:02}"
         kind = n % 12
         if kind == 0:
-            part = Part(name, command=SERVE, network="bridge", port=18600 + n)
+            part = Part(name, command=SERVE, online=True, port=18600 + n)
         elif kind == 1:
-            part = Part(name, command=SERVE, network="bridge")
+            part = Part(name, command=SERVE, online=True)
         elif kind == 2:
             part = Part(name, command=CRASH, steady=False)
         elif kind == 3:

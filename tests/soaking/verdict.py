@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,16 @@ def held(host: Host) -> Held:
 
 def until_real(host: Host, parts: Mapping[str, Part]) -> None:
     """All that is declared runs; what ends of itself is at least being kept up."""
-    for part in parts.values():
-        host.client.post(f"/v1/workloads/{part.name}/start")
-    wait_for(lambda: not _amiss(host, parts), CONVERGED, f"amiss: {_amiss(host, parts)}")
+    wrong: list[str] = []
+
+    def real() -> bool:
+        wrong[:] = _amiss(host, parts)
+        return not wrong
+
+    try:
+        wait_for(real, CONVERGED)
+    except AssertionError:
+        raise AssertionError("not real: " + "; ".join(wrong)) from None
 
 
 def _amiss(host: Host, parts: Mapping[str, Part]) -> list[str]:
@@ -72,6 +80,8 @@ def _amiss(host: Host, parts: Mapping[str, Part]) -> list[str]:
     wrong = [f"{name} is not declared" for name in views.keys() - parts.keys()]
     for name, part in parts.items():
         view = views.get(name)
+        if view is not None and view["stopped_by_operator"]:
+            host.client.post(f"/v1/workloads/{name}/start")
         if view is None:
             wrong.append(f"{name} is missing")
         elif len(view["instances"]) != part.replicas:
@@ -121,3 +131,9 @@ def too_much(soaked: Held, fresh: Held, before: Held) -> list[str]:
     if soaked.mib > before.mib + GROWTH_MIB:
         wrong.append(f"memory grew from {before.mib:.1f} to {soaked.mib:.1f} MiB")
     return wrong
+
+
+def scene(host: Host) -> str:
+    """What the host looks like, for whoever reads of a failure."""
+    listeners = subprocess.run(["ss", "-ltnp"], capture_output=True, text=True).stdout
+    return f"{host.journal()}\n{host.lab.podman('ps', '-a')}\n{listeners}"
