@@ -215,7 +215,7 @@ class Executor:
             if container.state is State.RUNNING and not await self._deaths.wait(container.pid, 0):
                 return container
             if untold and not container.monitored:
-                return replace(container, state=State.EXITED, pid=0)
+                return replace(container, state=State.EXITED, pid=0, spent=True)
             untold = not container.monitored
             if self._clock.now() >= deadline:
                 raise EngineError("refused", "the engine still calls a dead container running")

@@ -162,17 +162,20 @@ def seen(world: World, instance: Instance, container: Container, now: float) -> 
     elif instance.running or instance.record.up:
         world = ended(world, instance, now, container.exit_code, container.oom_killed)
         instance = world.workloads[instance.record.workload].instances[instance.name]
-        if not container.monitored:
-            return _abandoned(world, instance)
     quiet = replace(
         instance, state=container.state, exit_code=container.exit_code, pid=0, stale=False
     )
+    if container.spent and not instance.record.removing:
+        return _spent(world, quiet)
     return _keep(world, quiet)
 
 
-def _abandoned(world: World, instance: Instance) -> World:
-    """The engine will call it running for ever: another container has to take its place."""
-    words = "the engine cannot start it again: what watched over it was killed, too"
+def _spent(world: World, instance: Instance) -> World:
+    """Another container has to take its place."""
+    words = (
+        "the engine cannot start it again: what watched over it was killed with it, "
+        "or its removal was cut short"
+    )
     world = put_instance(world, record(instance, pruned=True))
     return say(world, Code.STUCK, words, instance.record.workload, instance.name)
 

@@ -142,6 +142,8 @@ class Container(_Frozen, frozen=True):
     oom_killed: bool = False
     monitored: bool = True
     """False: nobody will tell the engine of its end (Podman: its conmon is dead)."""
+    spent: bool = False
+    """It ended and cannot be started again: nobody watched over it, or its removal was begun."""
     cleaned: bool = True
     """False: it has ended, and the engine still tears down its network and mounts."""
     started_wall: float = 0.0

@@ -7,11 +7,12 @@ from msgspec.structs import replace
 from nodeorch.decide.watch import probes, processes
 from nodeorch.model.actions import (
     InspectContainer,
+    RemoveContainer,
     StartContainer,
     StopContainer,
     UpdateLimits,
 )
-from nodeorch.model.facts import Died, Done, LimitsSeen, OomSeen
+from nodeorch.model.facts import Died, Done, EngineSeen, Failed, LimitsSeen, OomSeen
 from nodeorch.model.workload import (
     OomPolicy,
     Probe,
@@ -179,7 +180,7 @@ def test_one_whose_watcher_was_killed_too_is_replaced_by_another_container() -> 
     dead = replace(story.containers[first.record.container_id], state=State.EXITED, pid=0)
     story.die("web.0.g1")
     look = story.until(InspectContainer)
-    story.tell(Done(action=look, container=replace(dead, exit_code=None, monitored=False)))
+    story.tell(Done(action=look, container=replace(dead, exit_code=None, spent=True)))
     # The engine goes on calling it running.
     story.containers[dead.id] = replace(dead, state=State.RUNNING, pid=first.pid)
     story.relist()
@@ -195,7 +196,7 @@ def test_one_whose_watcher_was_killed_too_and_that_may_not_restart_stays_ended()
     own = story.instance("web.0.g1").record.container_id
     story.die("web.0.g1")
     look = story.until(InspectContainer)
-    dead = replace(story.containers[own], exit_code=None, monitored=False)
+    dead = replace(story.containers[own], exit_code=None, spent=True)
     story.tell(Done(action=look, container=dead))
     story.containers[own] = replace(dead, state=State.RUNNING, pid=77)
     since = len(story.done)
@@ -203,3 +204,32 @@ def test_one_whose_watcher_was_killed_too_and_that_may_not_restart_stays_ended()
         story.relist().settle().wait(40)
     assert not story.instance("web.0.g1").running
     assert story.took(StartContainer, since) == []
+
+
+def test_a_removal_that_was_cut_short_is_done_again() -> None:
+    story = Story(workload()).up()
+    story.specs(workload(env={"A": "1"}))
+    remove = None
+    while remove is None:
+        for action in story.step():
+            if isinstance(action, RemoveContainer):
+                remove = action
+            else:
+                story.obey(action)
+        story.wait(0.5)
+    half = story.containers[remove.container_id]
+    story.containers[half.id] = replace(half, state=State.EXITED, spent=True)
+    story.tell(Failed(action=remove, kind="unreachable", words="the engine died"))
+    story.tell(EngineSeen(answering=True, words="answers")).settle()
+    story.relist().settle()
+    assert half.id not in story.containers and story.running() == {"web.0.g2"}
+
+
+def test_a_removal_by_hand_that_was_cut_short_is_ended_and_another_one_runs() -> None:
+    story = Story(workload()).up()
+    own = story.instance("web.0.g1").record.container_id
+    half = replace(story.containers[own], state=State.EXITED, pid=0, exit_code=137, spent=True)
+    story.containers[own] = half
+    story.now += 1
+    story.relist().settle()
+    assert own not in story.containers and story.running() == {"web.0.g1"}

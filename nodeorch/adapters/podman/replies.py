@@ -19,9 +19,12 @@ _STATES = {
     "stopping": State.STOPPING,
     "stopped": State.EXITED,
     "exited": State.EXITED,
+    "removing": State.EXITED,
 }
-"""Podman's words; what is not here ("removing", "unknown", …) is unknown."""
-_HALF_ENDED = ("stopped", "removing")
+"""Podman's words; what is not here ("unknown", …) is unknown."""
+_REMOVING = "removing"
+"""A removal that was cut short, by the death of Podman's service, leaves it so for ever."""
+_HALF_ENDED = ("stopped", _REMOVING)
 """Of these Podman has yet to tear down the network ("exited" comes after)."""
 
 
@@ -179,6 +182,7 @@ def _listed(item: _Listed) -> Container:
         state=state,
         pid=item.pid,
         exit_code=_exit_code(state, item.exit_code),
+        spent=item.state.lower() == _REMOVING,
         started_wall=float(max(item.started_at, 0)),
         image_id=item.image_id,
         labels=item.labels or {},
@@ -203,6 +207,7 @@ def container(seen: Inspect) -> Container:
         pid=seen.state.pid,
         exit_code=_exit_code(state, seen.state.exit_code),
         oom_killed=seen.state.oom_killed,
+        spent=seen.state.status.lower() == _REMOVING,
         cleaned=seen.state.status.lower() not in _HALF_ENDED,
         started_wall=_wall(seen.state.started_at),
         image_id=seen.image,
