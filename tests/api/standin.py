@@ -20,7 +20,6 @@ from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
 from nodeorch.decide.status import Surroundings, workload_view
 from nodeorch.decide.template import diff
-from nodeorch.meters import CallMeter, LoopMeter, Meters, ProbeMeter, Process, WorkloadMeters
 from nodeorch.model import actions
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.change import Asked
@@ -56,6 +55,7 @@ from nodeorch.ports import (
 )
 from nodeorch.spec.load import load_text
 from nodeorch.spec.settings import PathSettings, Settings
+from tests.api.nought import no_meters
 from tests.fakes.files import FakeFiles
 from tests.fakes.terminal import FakeTerminal
 
@@ -172,22 +172,6 @@ class ScriptedEngine:
             await asyncio.sleep(0.005)
 
 
-def no_meters() -> Meters:
-    """All at nought; the loop has just stepped."""
-    return Meters(
-        loop=LoopMeter(stepped_at=StandInClock().now()),
-        workloads=WorkloadMeters(),
-        engine=CallMeter(),
-        probes=ProbeMeter(),
-        store=CallMeter(),
-        process=lambda: Process(
-            resident=1 << 25, cpu_seconds=1.5, open_files=20, most_files=1024, started_wall=WALL
-        ),
-        store_bytes=lambda: 4096,
-        waiting=lambda: 0,
-    )
-
-
 class StandIn:
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(paths=PathSettings(workloads=str(directory)))
@@ -195,7 +179,7 @@ class StandIn:
         self.store = MemoryStore()
         self.engine = ScriptedEngine()
         self.plan = Plan()
-        self.meters = no_meters()
+        self.meters = no_meters(self.clock.now(), WALL)
         self.samples: dict[str, Sample] = {}
         self.probes: dict[Any, Any] = {}
         self.looks = 0

@@ -27,7 +27,8 @@ from nodeorch.model.workload import Backoff, Probe, Restart, Tcp
 from nodeorch.model.world import Code, Engine, World
 from nodeorch.ports import ProbeTarget
 from tests.api.harness import WEB, Harness, spec
-from tests.api.standin import Sample, no_meters
+from tests.api.nought import no_meters
+from tests.api.standin import Sample
 from tests.decide.story import workload
 from tests.decide.test_happened import Counted
 from tests.lab.wait import wait_for
