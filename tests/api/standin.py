@@ -55,12 +55,9 @@ from nodeorch.ports import (
 )
 from nodeorch.spec.load import load_text
 from nodeorch.spec.settings import PathSettings, Settings
-from tests.api.nought import no_meters
+from tests.api.nought import StandInClock, no_meters
 from tests.fakes.files import FakeFiles
 from tests.fakes.terminal import FakeTerminal
-
-WALL = 1_700_000_000.0
-"""2023-11-14T22:13:20Z."""
 
 FOREVER = 1e12
 QUEUE = 16
@@ -74,17 +71,6 @@ class Sample(Struct, frozen=True):
 
 
 HOST = HostStats(2, 4 << 30, 1 << 30, Pressure(cpu=52.8, memory=0.0, io=3.21))
-
-
-class StandInClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def wall(self) -> float:
-        return WALL + self.time
 
 
 class MemoryStore:
@@ -179,7 +165,7 @@ class StandIn:
         self.store = MemoryStore()
         self.engine = ScriptedEngine()
         self.plan = Plan()
-        self.meters = no_meters(self.clock.now(), WALL)
+        self.meters = no_meters(self.clock.now())
         self.samples: dict[str, Sample] = {}
         self.probes: dict[Any, Any] = {}
         self.looks = 0
