@@ -127,6 +127,10 @@ class Call:
         wall = self.supervisor.clock.wall()
         return Asked(self.supervisor.next_change(), verb, await self.by(), wall, self.trace)
 
+    def stream(self) -> StreamResponse:
+        """An answer that is sent piece by piece."""
+        return StreamResponse(headers={HEADER: self.trace} if self.trace else None)
+
     async def body(self, kind: type[_T]) -> _T:
         """The JSON body as ``kind``; an empty one is ``{}``. Raises Problem 400, 408, 413."""
         raw = await self._read(self.route.max_body)
@@ -172,8 +176,7 @@ class Lines:
 
     def __init__(self, call: Call) -> None:
         self._request = call.request
-        headers = {HEADER: call.trace} if call.trace else None
-        self._response = StreamResponse(headers=headers)
+        self._response = call.stream()
 
     async def begin(self) -> None:
         self._response.content_type = "application/x-ndjson"

@@ -43,7 +43,7 @@ async def out(call: Call) -> StreamResponse:
         raise _absent(call, instance, path) from None
     words = f"{path} copied out of it, by {await call.by()}"
     await record(call, Code.COPIED, instance.name, words)
-    response = StreamResponse()
+    response = call.stream()
     response.content_type = TAR
     response.enable_chunked_encoding()
     await response.prepare(call.request)

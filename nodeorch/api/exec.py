@@ -155,7 +155,7 @@ class _Session:
         self.code: int | None = None
         self._call = call
         self._incoming = incoming
-        self._response = StreamResponse()
+        self._response = call.stream()
         self._credit = frames.CREDIT
         self._input: asyncio.Queue[bytes | None] = asyncio.Queue()
         """Bounded by the credit."""

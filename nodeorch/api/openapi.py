@@ -88,7 +88,7 @@ def _operation(route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": _id(route),
         "summary": words[:1].upper() + words[1:],
-        "description": f"Needs the role {route.role.name.lower()}.",
+        "description": f"Needs the role {route.role.name.lower()}." if route.role else "",
         "parameters": parameters,
         "responses": {
             "200": {"description": "Done.", "content": _content(route.gives)},

@@ -45,7 +45,9 @@ def _is(name: str, asked: str) -> bool:
 
 async def record(call: Call, code: Code, instance: str, words: str) -> None:
     """Into the journal; into the log at least."""
-    note = Note(why=Why(code=code, words=words), workload=call.name, instance=instance)
+    trace: dict[str, str | int | float | bool | None] = {"trace": call.trace} if call.trace else {}
+    why = Why(code=code, words=words)
+    note = Note(why=why, workload=call.name, instance=instance, details=trace)
     try:
         async with asyncio.timeout(DISK):
             await call.supervisor.submit(Noted(note))

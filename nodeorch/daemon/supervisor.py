@@ -251,7 +251,7 @@ class Supervisor:
 def _line(note: Note) -> str:
     """For the log; with the trace of the request that caused it."""
     trace = note.details.get("trace")
-    tail = f" [change {note.details['change']}, traceparent {trace}]" if trace else ""
+    tail = f" [traceparent {trace}]" if trace else ""
     return f"{note.instance or note.workload or note.why.code}: {note.why.words}{tail}"
 
 

@@ -107,7 +107,8 @@ def _ready(world: World, state: WorkloadState, want: Want) -> Verdict | None:
     if record.previous is not None or len(state.instances) != state.replicas:
         return None
     if all(_as_wanted(world, state, instance) for instance in state.instances.values()):
-        return ChangeState.DONE, f"is ready, generation {want.generation}"
+        how = "is ready" if state.replicas else "has no replicas"
+        return ChangeState.DONE, f"{how}, generation {want.generation}"
     return None
 
 

@@ -52,7 +52,7 @@ def state(story: Story, number: int = 1) -> str:
     [
         ("restart", {}, "web is ready, generation 1"),
         ("scale", {"replicas": 3}, "web is ready, generation 1"),
-        ("scale", {"replicas": 0}, "web is ready, generation 1"),
+        ("scale", {"replicas": 0}, "web has no replicas, generation 1"),
         ("stop", {}, "web is stopped"),
         ("delete", {}, "web is gone"),
         ("shutdown", {}, "web is stopped"),
