@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from nodeorch.adapters.sqlite.schema import MIGRATIONS
 from nodeorch.cli.main import run
-from nodeorch.doctor import read
+from nodeorch.doctor import look_node, read
 from nodeorch.doctor.facts import Facts
 from tests.api.harness import WEB, Harness
 from tests.cli import golden
@@ -123,6 +124,11 @@ def test_somebody_else_is_told_what_was_not_seen(tmp_path: Path) -> None:
     ):
         assert part in words
     assert "daemon-denied" in {finding["code"] for finding in view["findings"]}
+
+
+def test_it_knows_the_newest_schema_of_the_database() -> None:
+    """Whoever adds a migration raises KNOWN_SCHEMA. It cannot be imported: that loads asyncio."""
+    assert look_node.KNOWN_SCHEMA == len(MIGRATIONS)
 
 
 def test_it_loads_nothing_heavy() -> None:

@@ -151,11 +151,6 @@ def test_gravest_first() -> None:
     assert not failed(told[2:], strict=True)
 
 
-def test_the_schema_it_knows_is_that_of_the_store() -> None:
-    """A new migration: raise KNOWN_SCHEMA with it."""
-    assert len(MIGRATIONS) == look_node.KNOWN_SCHEMA
-
-
 # -- what is said, where it depends
 
 
