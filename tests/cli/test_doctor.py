@@ -128,7 +128,7 @@ def test_somebody_else_is_told_what_was_not_seen(tmp_path: Path) -> None:
 
 def test_it_knows_the_newest_schema_of_the_database() -> None:
     """Whoever adds a migration raises KNOWN_SCHEMA. It cannot be imported: that loads asyncio."""
-    assert look_node.KNOWN_SCHEMA == len(MIGRATIONS)
+    assert len(MIGRATIONS) == look_node.KNOWN_SCHEMA
 
 
 def test_it_loads_nothing_heavy() -> None:
