@@ -101,7 +101,8 @@ PODMAN = {
     ),
     "storage-vfs": Entry(
         W,
-        "Each container gets a whole copy of its image: slow, and it fills the disk.",
+        "Each container gets a whole copy of its image: slow, and it fills the disk. There is "
+        "nothing to be done when that folder lies on an overlay itself, as inside a container.",
         'printf \'[storage]\\ndriver = "overlay"\\nrunroot = "/run/containers/overlay"\\n'
         'graphroot = "/var/lib/containers/overlay"\\n\' >/etc/containers/storage.conf\n'
         "{restart_podman}   # a new, empty storage: what is in {graph_root} stays, but is not used",

@@ -6,6 +6,7 @@ NODEORCH_TEST_SYSTEMD_ROOT. packaging/check sees to both.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,9 @@ def test_the_daemon_comes_and_goes_and_the_host_shuts_down(machine: Machine) -> 
     assert machine.run(*stat) == "root:nodeorch-viewer 660"
     scrape = "from urllib.request import *; print(urlopen('http://127.0.0.1:9464/metrics').read())"
     assert "nodeorch_engine_answering 1" in machine.run("python3", "-c", scrape)
+    examined = json.loads(machine.run("nodeorch", "doctor", "--json", check=False))
+    grave = [each for each in examined["findings"] if each["severity"] == "error"]
+    assert (grave, examined["ok"], examined["unseen"]) == ([], True, [])
     stop = "systemctl stop nodeorch-shutdown || echo no"
     assert machine.run("sh", "-c", stop) == "no"
     assert not (machine.shared / "order").exists()
