@@ -47,7 +47,7 @@ def _flags(spec: Mapping[str, Any], seen: Inspect) -> list[str]:
 
 
 def _seccomp(spec: Mapping[str, Any], seen: Inspect) -> list[str]:
-    """Podman 4 shows no profile, whichever it uses: then there is nothing to compare."""
+    """A Podman that shows no profile, whichever it uses, leaves nothing to compare."""
     asked = spec.get("seccomp_profile_path", "default")
     options = seen.host_config.security_opt or ()
     shown = [o.partition("=")[2] for o in options if o.startswith("seccomp=")]
