@@ -2,7 +2,8 @@
 
 One struct serves the validator, the JSON Schema, the database and the deciders.
 Quantities are plain numbers here (bytes, seconds, cpus); ``Meta.extra["unit"]``
-tells the validator and the schema that a person writes them with a unit.
+tells the validator and the schema that a person writes them with a unit. What each
+field means is said in spec/words.py; descriptions here are what messages call a value.
 """
 
 from __future__ import annotations
@@ -25,18 +26,8 @@ Cpus = Annotated[
 ]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/", description="an absolute path")]
-CaFile = Annotated[
-    str,
-    Meta(pattern=r"^/", description="file on the host: CAs that the certificate must come from"),
-]
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-ServerName = Annotated[
-    str,
-    Meta(
-        pattern=rf"^{_LABEL}(\.{_LABEL})*$",
-        description="asked for; with ca, the certificate must be for it",
-    ),
-]
+ServerName = Annotated[str, Meta(pattern=rf"^{_LABEL}(\.{_LABEL})*$", description="a host's name")]
 
 MIB = 1 << 20
 
@@ -94,30 +85,20 @@ class Main(_Spec, frozen=True):
     name: Name
     image: Annotated[str, Meta(min_length=1, description="image reference")]
     kind: Kind = Kind.SERVICE
-    command: Annotated[
-        tuple[str, ...], Meta(description="replaces the image's command (and entrypoint)")
-    ] = ()
-    args: Annotated[tuple[str, ...], Meta(description="appended to the image's command")] = ()
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
     env: dict[str, str] = {}
-    env_file: Annotated[
-        AbsolutePath | None, Meta(description="file of KEY=value lines, read at load")
-    ] = None
+    env_file: AbsolutePath | None = None
     working_dir: AbsolutePath | None = None
     replicas: Annotated[int, Meta(ge=0, le=1000)] = 1
-    after: Annotated[tuple[Name, ...], Meta(description="ready before this one starts")] = ()
-    needs: Annotated[
-        dict[str, Condition], Meta(description='like after, with a condition: { db = "started" }')
-    ] = {}
-    networks: Annotated[
-        tuple[str, ...], Meta(description='Podman networks; or only "host" or "none"')
-    ] = ()
+    after: tuple[Name, ...] = ()
+    needs: dict[str, Condition] = {}
+    networks: tuple[str, ...] = ()
     hostname: str | None = None
     labels: dict[str, str] = {}
-    init: Annotated[bool, Meta(description="run a small init as process 1")] = False
+    init: bool = False
     pull: Pull = Pull.MISSING
-    priority: Annotated[
-        int, Meta(ge=-1000, le=1000, description="who gets room first; higher goes first")
-    ] = 0
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
 
 
 class Ulimit(_Spec, frozen=True):
@@ -129,10 +110,10 @@ class DeviceLimit(_Spec, frozen=True):
     """Limits of one block device; 0 is unlimited."""
 
     path: AbsolutePath
-    read_bytes: Annotated[Bytes, Meta(description="bytes a second")] = 0
-    write_bytes: Annotated[Bytes, Meta(description="bytes a second")] = 0
-    read_ops: Annotated[int, Meta(ge=0, description="operations a second")] = 0
-    write_ops: Annotated[int, Meta(ge=0, description="operations a second")] = 0
+    read_bytes: Bytes = 0
+    write_bytes: Bytes = 0
+    read_ops: Annotated[int, Meta(ge=0)] = 0
+    write_ops: Annotated[int, Meta(ge=0)] = 0
 
 
 class OomPolicy(StrEnum):
@@ -146,10 +127,8 @@ class Resources(_Spec, frozen=True):
     """Limits, enforced by the kernel and read back from it. None: not limited here."""
 
     memory: Bytes | None = None
-    memory_high: Annotated[
-        Bytes | None, Meta(description="reclaim above this (cgroup v2); soft limit on v1")
-    ] = None
-    swap: Annotated[Bytes | None, Meta(description="swap on top of memory; default none")] = None
+    memory_high: Bytes | None = None
+    swap: Bytes | None = None
     cpu: Cpus | None = None
     cpu_weight: Annotated[int, Meta(ge=1, le=10000)] | None = None
     cpuset: Annotated[str, Meta(pattern=r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$")] | None = None
@@ -182,11 +161,9 @@ class File(_Spec, frozen=True):
     """A read-only file in the container. Exactly one of content and source."""
 
     target: AbsolutePath
-    content: Annotated[str | None, Meta(description="as it stands; nothing is expanded")] = None
-    source: Annotated[AbsolutePath | None, Meta(description="a file of the host, read at load")] = (
-        None
-    )
-    mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$", description="octal; root owns it")] = "0444"
+    content: str | None = None
+    source: AbsolutePath | None = None
+    mode: Annotated[str, Meta(pattern=r"^0?[0-7]{3}$")] = "0444"
     digest: Annotated[str, Meta(extra={"hidden": True})] = ""
     """SHA-256 of the content, which is kept beside the database once the spec is loaded."""
 
@@ -199,17 +176,12 @@ class Scheme(StrEnum):
 class Http(_Spec, frozen=True):
     port: PortNumber
     path: Annotated[str, Meta(pattern=r"^/[!-~]*$")] = "/"
-    method: Annotated[Method, Meta(description="POST and PUT send no body")] = Method.GET
-    status: Annotated[
-        tuple[Annotated[int, Meta(ge=100, le=599)], ...],
-        Meta(description="accepted; default 200 to 399"),
-    ] = ()
+    method: Method = Method.GET
+    status: tuple[Annotated[int, Meta(ge=100, le=599)], ...] = ()
     headers: dict[str, str] = {}
-    body: Annotated[str | None, Meta(description="text that the answer must contain")] = None
-    scheme: Annotated[
-        Scheme, Meta(description='"https": over TLS; the certificate is checked only with ca')
-    ] = Scheme.HTTP
-    ca: CaFile | None = None
+    body: str | None = None
+    scheme: Scheme = Scheme.HTTP
+    ca: AbsolutePath | None = None
     server_name: ServerName | None = None
 
     @property
@@ -225,13 +197,9 @@ class Grpc(_Spec, frozen=True):
     """grpc.health.v1.Health/Check, the standard health protocol."""
 
     port: PortNumber
-    service: Annotated[
-        str, Meta(pattern=r"^[!-~]{0,255}$", description='asked about; "": the server as a whole')
-    ] = ""
-    tls: Annotated[bool, Meta(description="over TLS; the certificate is checked only with ca")] = (
-        False
-    )
-    ca: CaFile | None = None
+    service: Annotated[str, Meta(pattern=r"^[!-~]{0,255}$")] = ""
+    tls: bool = False
+    ca: AbsolutePath | None = None
     server_name: ServerName | None = None
 
 
@@ -244,9 +212,9 @@ class Probe(_Spec, frozen=True):
     grpc: Grpc | None = None
     interval: Seconds = 10.0
     timeout: Seconds = 1.0
-    failures: Annotated[int, Meta(ge=1, le=1000, description="in a row, to fail")] = 3
-    successes: Annotated[int, Meta(ge=1, le=1000, description="in a row, to pass")] = 1
-    delay: Annotated[Seconds, Meta(description="before the first try")] = 0.0
+    failures: Annotated[int, Meta(ge=1, le=1000)] = 3
+    successes: Annotated[int, Meta(ge=1, le=1000)] = 1
+    delay: Seconds = 0.0
 
 
 class Probes(_Spec, frozen=True):
@@ -272,7 +240,7 @@ class PreStop(_Spec, frozen=True):
 
     exec: tuple[str, ...] | None = None
     http: Http | None = None
-    timeout: Annotated[Seconds, Meta(description="the signal follows then at the latest")] = 10.0
+    timeout: Seconds = 10.0
 
 
 class Hooks(_Spec, frozen=True):
@@ -287,7 +255,7 @@ class Backoff(_Spec, frozen=True):
 
     initial: Seconds = 0.1
     max: Seconds = 30.0
-    reset: Annotated[Seconds, Meta(description="having run this long forgets failures")] = 60.0
+    reset: Seconds = 60.0
 
 
 class Restart(_Spec, frozen=True):
@@ -296,43 +264,31 @@ class Restart(_Spec, frozen=True):
 
 
 class Stop(_Spec, frozen=True):
-    signal: Annotated[
-        str, Meta(pattern=r"^(SIG)?[A-Z][A-Z0-9+]*$", description='"TERM", "SIGINT", "QUIT"')
-    ] = "TERM"
-    grace: Annotated[Seconds, Meta(description="from the signal to KILL")] = 10.0
+    signal: Annotated[str, Meta(pattern=r"^(SIG)?[A-Z][A-Z0-9+]*$")] = "TERM"
+    grace: Seconds = 10.0
 
 
 class Security(_Spec, frozen=True):
     """The safe defaults; each can be relaxed by naming it."""
 
-    read_only: Annotated[bool, Meta(description="root file system; /tmp and /run are tmpfs")] = True
-    user: Annotated[
-        str | None, Meta(description='"uid:gid" or a name in the image; default: the image\'s')
-    ] = None
-    capabilities: Annotated[tuple[str, ...], Meta(description="added to none")] = ()
+    read_only: bool = True
+    user: str | None = None
+    capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = True
-    seccomp: Annotated[
-        str, Meta(description='"default", "unconfined" or a profile\'s absolute path')
-    ] = "default"
+    seccomp: str = "default"
     userns: Annotated[str, Meta(pattern=r"^(host|auto)$")] = "host"
     privileged: bool = False
 
 
 class Logs(_Spec, frozen=True):
-    max_size: Annotated[
-        int, Meta(ge=64 * 1024, extra={"unit": "bytes"}, description="of an instance's log")
-    ] = 10 * MIB
+    max_size: Annotated[int, Meta(ge=64 * 1024, extra={"unit": "bytes"})] = 10 * MIB
 
 
 class Update(_Spec, frozen=True):
     """How a changed workload replaces its running instances."""
 
-    deadline: Annotated[
-        Seconds, Meta(description="to become ready; else the previous generation returns")
-    ] = 30.0
-    settle: Annotated[
-        Seconds, Meta(description="without a readiness probe: to run before it counts as ready")
-    ] = 1.0
+    deadline: Seconds = 30.0
+    settle: Seconds = 1.0
 
 
 class Workload(_Spec, frozen=True):

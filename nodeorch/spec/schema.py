@@ -7,6 +7,7 @@ a unit here, although the model holds numbers.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from nodeorch.spec import units
 from nodeorch.spec.names import ULIMITS
 from nodeorch.spec.settings import Settings
 from nodeorch.spec.walk import Plain, plain, shown, type_info
+from nodeorch.spec.words import WORDS
 
 Schema = dict[str, Any]
 
@@ -83,8 +85,8 @@ class _Maker:
             default = _source_form(field.default, bare)
             if default is not None:
                 made["default"] = default
-        if bare.description:
-            made["description"] = bare.description
+        if described := _described(owner, field.encode_name) or bare.description:
+            made["description"] = described
         return made
 
     def type(self, wrapped: inspect.Type) -> Schema:
@@ -116,6 +118,12 @@ class _Maker:
         if kind.pattern:
             made["pattern"] = kind.pattern
         return made
+
+
+def _described(owner: str, key: str) -> str:
+    """In words, without links: an editor has nothing to follow them to."""
+    word = WORDS.get(owner, {}).get(key)
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", word.meaning) if word else ""
 
 
 def _number(kind: inspect.IntType | inspect.FloatType) -> Schema:

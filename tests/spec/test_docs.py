@@ -1,4 +1,7 @@
-"""The documentation holds what it says: its examples are valid, its tables are the structs."""
+"""The documentation holds what it says: its examples are valid, its links lead somewhere.
+
+That the tables of docs/specs.md are the model is held by test_reference.
+"""
 
 from __future__ import annotations
 
@@ -12,41 +15,14 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
-from nodeorch.decide.template import LIVE, UNSET_NEEDS_RECREATE
-from nodeorch.model.workload import Workload
 from nodeorch.spec.load import load_text
 from nodeorch.spec.problems import errors
 from nodeorch.spec.schema import schema
 from nodeorch.spec.settings import Settings, load_settings
-from nodeorch.spec.walk import plain, shown, type_info
+from nodeorch.spec.walk import plain, type_info
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-SPECS = {
-    "Main": "## `[workload]`",
-    "Resources": "## `[resources]`",
-    "DeviceLimit": "### `io`",
-    "Ulimit": "### `ulimits`",
-    "Port": "## `[[ports]]`",
-    "Volume": "## `[[volumes]]`",
-    "File": "## `[[files]]`",
-    "Probes": "## `[probes.…]`",
-    "Probe": "Each of them has:",
-    "Http": "### `http`",
-    "Tcp": "### `tcp`",
-    "Grpc": "### `grpc`",
-    "Hooks": "## `[hooks]`",
-    "PostStart": "### `post_start`",
-    "PreStop": "### `pre_stop`",
-    "Restart": "## `[restart]`",
-    "Backoff": "### `backoff`",
-    "Stop": "## `[stop]`",
-    "Security": "## `[security]`",
-    "Logs": "## `[logs]`",
-    "Update": "## `[update]`",
-}
-"""Struct → the line above its table in docs/specs.md."""
 
 SETTINGS = "## Settings"
 """The line above their table in docs/operations.md; keys are written ``[table] key``."""
@@ -69,26 +45,6 @@ def test_toml_in_the_documentation_is_valid(text: str) -> None:
         assert settings is not None and not errors(found), [p.text() for p in found]
 
 
-def _structs(info: inspect.StructType) -> dict[str, tuple[inspect.StructType, str]]:
-    """Name → (struct, the path of the field it was found at), of everything below."""
-    found: dict[str, tuple[inspect.StructType, str]] = {}
-
-    def walk(struct: inspect.StructType, path: str) -> None:
-        for field in struct.fields:
-            inner = plain(field.type).type
-            if isinstance(inner, inspect.VarTupleType):
-                inner = plain(inner.item_type).type
-            elif isinstance(inner, inspect.DictType):
-                inner = plain(inner.value_type).type
-            if isinstance(inner, inspect.StructType):
-                below = f"{path}.{field.encode_name}".lstrip(".")
-                found.setdefault(inner.cls.__name__, (inner, below))
-                walk(inner, below)
-
-    walk(info, "")
-    return found
-
-
 def _table(page: str, line: str) -> dict[str, list[str]]:
     """First cell → the others, of the first table with a "Key" below a line."""
     lines = (ROOT / "docs" / page).read_text().split("\n")
@@ -109,23 +65,6 @@ def _default(owner: dict[str, Any], key: str) -> str:
         return "required"
     value = owner["properties"][key].get("default")
     return "-" if value is None else f"`{json.dumps(value)}`"
-
-
-def _change(path: str) -> str:
-    if path in UNSET_NEEDS_RECREATE:
-        return "live*"
-    return "live" if path in LIVE or path.split(".")[0] in LIVE else "recreate"
-
-
-@pytest.mark.parametrize("name", sorted(_structs(type_info(Workload))))
-def test_each_field_of_a_spec_is_documented(name: str) -> None:
-    info, path = _structs(type_info(Workload))[name]
-    rows = _table("specs.md", SPECS[name])
-    assert list(rows) == [field.encode_name for field in shown(info)]
-    definition = schema("workload")["definitions"][name]
-    for key, (default, change, _) in rows.items():
-        assert default == _default(definition, key), key
-        assert change == _change(f"{path}.{key}"), key
 
 
 def test_each_setting_is_documented() -> None:
