@@ -8,7 +8,7 @@ import pytest
 
 from nodeorch.cli.main import run
 from tests.api.harness import Harness
-from tests.api.standin import WALL
+from tests.api.nought import WALL
 
 NOW = WALL + 1000.0
 
