@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nodeorch.api.auth import NOBODY
 from nodeorch.api.call import Call, Problem
 from nodeorch.api.shape import Raw, Stream
 
@@ -25,8 +26,11 @@ BODIES = 8
 """Large ones (of apply) at once: each may take 1 MiB of the daemon's memory."""
 
 
-def is_root(uid: int) -> bool:
-    return uid in (0, os.geteuid())
+def share(uid: int, most: int) -> int:
+    """Of ``most`` connections. On a port nobody knows who asks: it is one crowd, with a bound of
+    its own."""
+    whole = (0, os.geteuid(), NOBODY.uid)
+    return most if uid in whole else max(1, most // SHARE)
 
 
 class Crowd:

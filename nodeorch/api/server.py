@@ -24,7 +24,7 @@ from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamRes
 
 from nodeorch.api.auth import NOBODY, identify
 from nodeorch.api.call import Problem, answer
-from nodeorch.api.crowd import SHARE, is_root
+from nodeorch.api.crowd import share
 from nodeorch.api.dispatch import Dispatcher
 from nodeorch.api.state import Supervisor
 
@@ -133,10 +133,10 @@ class Connections(Server):
         """Make room for it: among its uid's own above the share, then among those who have most."""
         uid = new.uid
         self.held[uid] += 1
-        share = self._most if is_root(uid) else max(1, self._most // SHARE)
-        if self.held[uid] > share and not self._give_up_one(uid, new):
+        mine = share(uid, self._most)
+        if self.held[uid] > mine and not self._give_up_one(uid, new):
             new.surplus = True
-            if self.held[uid] > 2 * share:
+            if self.held[uid] > 2 * mine:
                 new.give_up()
         elif len(self._connections) > self._most:
             for crowd, _ in self.held.most_common():

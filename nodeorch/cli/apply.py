@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nodeorch.cli.args import dry_run, waiting
+from nodeorch.cli.operate import answered
 from nodeorch.cli.session import Session, pass_session
 
 
@@ -27,16 +28,8 @@ def command(
     They are checked and put into the daemon's directory: all of them or, when one has a
     problem, none.
     """
-    from nodeorch.cli import render
     from nodeorch.cli.sources import gather
 
     body = {"files": gather(paths), "force": force}
     view = session.client.post("/v1/apply", body, {"dry_run": dry_run})
-    if session.json:
-        session.print_json(view)
-    else:
-        render.mutation(view)
-    if wait and not dry_run:
-        from nodeorch.cli.follow import until_done
-
-        until_done(session, view["change"], timeout)
+    answered(session, view, wait=wait, timeout=timeout, alone=True)

@@ -1,4 +1,4 @@
-"""What the verbs share that tell the daemon to do something with a workload."""
+"""What the verbs share that tell the daemon to change something."""
 
 from __future__ import annotations
 
@@ -21,15 +21,24 @@ def operate(
     timeout: float,
 ) -> None:
     """Ask, print the answer, and wait until it is real when that is wanted."""
-    from nodeorch.cli import render
-
     path = f"/v1/workloads/{name}/{verb}"
     view = session.client.post(path, body, {"dry_run": dry_run})
-    if session.json:
-        session.print_line(view)
-    else:
+    answered(session, view, wait=wait, timeout=timeout)
+
+
+def answered(
+    session: Session, view: Any, *, wait: bool, timeout: float, alone: bool = False
+) -> None:
+    """Print what a mutation answered, and wait until it is real. ``alone``: there is one answer."""
+    from nodeorch.cli import render
+
+    if not session.json:
         render.mutation(view)
-    if wait and not dry_run:
+    elif alone:
+        session.print_json(view)
+    else:
+        session.print_line(view)
+    if wait and view["change"] is not None:
         from nodeorch.cli.follow import until_done
 
         until_done(session, view["change"], timeout)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nodeorch.api.crowd import BODIES, STREAMS, Turns
+from nodeorch.api.auth import NOBODY
+from nodeorch.api.crowd import BODIES, STREAMS, Turns, share
 from nodeorch.client.unix import ApiError, Client
 from tests.api.harness import WEB, Harness
 from tests.api.test_server import connect
@@ -211,3 +212,8 @@ def test_the_header_of_a_second_request_must_come_in_time_too(
                 except TimeoutError:
                     continue
     harness.close()
+
+
+def test_shares() -> None:
+    assert (share(0, 40), share(os.geteuid(), 40), share(NOBODY.uid, 40)) == (40, 40, 40)
+    assert (share(1000, 40), share(1000, 2)) == (10, 1)
