@@ -49,7 +49,8 @@ from nodeorch.decide.edit import say
 from nodeorch.files import read_regular
 from nodeorch.meters import Meters
 from nodeorch.model.facts import Fact
-from nodeorch.model.world import Code, Node, PressureRules, World
+from nodeorch.model.pressure import PressureRules
+from nodeorch.model.world import Code, Node, World
 from nodeorch.ports import StoreError
 from nodeorch.spec.settings import Settings
 

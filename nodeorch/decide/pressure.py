@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put_instance, say
 from nodeorch.model.facts import PressureSeen
-from nodeorch.model.world import Code, Instance, PressureRules, Why, WorkloadState, World
+from nodeorch.model.pressure import PressureRules
+from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
 PAUSE = 10.0
 """Seconds between two evictions: PSI's avg10 has to show what the last one was worth."""

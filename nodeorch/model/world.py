@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from nodeorch.model.change import Change
+from nodeorch.model.pressure import Pressure, PressureRules
 from nodeorch.model.workload import Workload
 
 
@@ -319,28 +320,6 @@ class WorkloadState(_Frozen, frozen=True):
             return self.workload.main.replicas
         # Said of one generation, it holds for the next, which may need a host port.
         return min(scale, 1) if any(p.host for p in self.workload.ports) else scale
-
-
-class PressureRules(_Frozen, frozen=True):
-    """When the node evicts. Thresholds are percent of PSI's "full avg10"; 0: never."""
-
-    memory: float = 0.0
-    io: float = 0.0
-    below: int = 0
-    """Only workloads with a lower priority are evicted."""
-    rest: float = 60.0
-    """Seconds of calm until they start again."""
-
-
-class Pressure(_Frozen, frozen=True):
-    """How much the node stalls."""
-
-    words: str = ""
-    """What is over its threshold; empty: nothing."""
-    last_over: float | None = None
-    evicted_at: float | None = None
-    missing: str = ""
-    """Why it cannot be told, where a rule asks for it."""
 
 
 class Node(_Frozen, frozen=True):

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from nodeorch.decide.pressure import PAUSE
 from nodeorch.model.actions import StartContainer
 from nodeorch.model.facts import PressureSeen
+from nodeorch.model.pressure import PressureRules
 from nodeorch.model.workload import Workload
-from nodeorch.model.world import PressureRules
 from tests.decide.story import Story, workload
 
 RULES = PressureRules(memory=20.0, io=30.0, below=0, rest=60.0)

@@ -20,16 +20,8 @@ def host(lab_session: Lab) -> Iterator[Host]:
         yield host
 
 
-def test_grpc_gates_readiness_and_restarts(host: Host, tmp_path: Path) -> None:
-    """The server is this test, on the host's network, which the workload shares."""
-    certificates = Certificates(tmp_path)
-    ready, alive = GrpcServer(certificates.pair()), GrpcServer()
-    ready.say(NOT_SERVING)
-    alive.say(SERVING, "live")
-    tls = f'tls = true, ca = "{certificates.ca}", server_name = "{NAME}"'
-    host.declare(
-        "ledger",
-        f"""\
+def spec(ready: int, tls: str, alive: int) -> str:
+    return f"""\
 [workload]
 name = "ledger"
 image = "localhost/bb:1"
@@ -39,16 +31,25 @@ networks = ["host"]
 [resources]
 memory = "32MiB"
 [probes.readiness]
-grpc = {{ port = {ready.port}, {tls} }}
+grpc = {{ port = {ready}, {tls} }}
 interval = "150ms"
 timeout = "5s"
 [probes.liveness]
-grpc = {{ port = {alive.port}, service = "live" }}
+grpc = {{ port = {alive}, service = "live" }}
 interval = "150ms"
 timeout = "5s"
 failures = 2
-""",
-    )
+"""
+
+
+def test_grpc_gates_readiness_and_restarts(host: Host, tmp_path: Path) -> None:
+    """The server is this test, on the host's network, which the workload shares."""
+    certificates = Certificates(tmp_path)
+    ready, alive = GrpcServer(certificates.pair()), GrpcServer()
+    ready.say(NOT_SERVING)
+    alive.say(SERVING, "live")
+    tls = f'tls = true, ca = "{certificates.ca}", server_name = "{NAME}"'
+    host.declare("ledger", spec(ready.port, tls, alive.port))
     view = host.until("ledger", lambda w: "not serving" in w["reason"])
     assert (view["state"], view["ready"]) == ("starting", 0)
     ready.say(SERVING)
