@@ -5,6 +5,7 @@ That the tables of docs/specs.md are the model is held by test_reference.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -85,6 +86,44 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} → {target}"
+
+
+def test_what_happens_when_is_shown_by_tests_that_exist() -> None:
+    answers = (ROOT / "docs" / "what-happens-when.md").read_text().split("\n### ")[1:]
+    assert len(answers) > 20
+    for answer in answers:
+        question, _, rest = answer.partition("\n")
+        words, _, shown = rest.partition("Shown by ")
+        assert question.endswith("?") and words.strip(), question
+        named = re.findall(r"\[`(\w+)`\]\(\.\./([\w/]+\.py)\)", shown)
+        assert named, f"{question}: by which test?"
+        for test, path in named:
+            assert test in _tests(ROOT / path), f"{question}: no {test} in {path}"
+
+
+def _tests(path: Path) -> set[str]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)}
+    return {name for name in found if name.startswith("test_")}
+
+
+def test_each_page_is_in_the_index() -> None:
+    docs = ROOT / "docs"
+    for folder in (docs, docs / "decisions"):
+        linked = set(re.findall(r"\]\(([^)#:]+)\)", (folder / "README.md").read_text()))
+        assert {page.name for page in folder.glob("*.md")} - {"README.md"} <= linked
+
+
+def test_the_rooms_in_the_architecture_are_the_packages() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = page.partition("## Rooms\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| `([\w/.]+)` \|", rooms, re.M))
+    there = {
+        path.name + "/" * path.is_dir()
+        for path in (ROOT / "nodeorch").iterdir()
+        if not path.name.startswith("__")
+    }
+    assert named == there
 
 
 def test_the_commented_configuration_is_the_documented_one() -> None:
