@@ -101,6 +101,12 @@ def test_what_happens_when_is_shown_by_tests_that_exist() -> None:
             assert test in _tests(ROOT / path), f"{question}: no {test} in {path}"
 
 
+def test_tests_that_pages_name_exist() -> None:
+    for page in PAGES:
+        for path, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+            assert test in _tests(ROOT / path), f"{page.name}: no {test} in {path}"
+
+
 def _tests(path: Path) -> set[str]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)}
@@ -124,6 +130,8 @@ def test_the_rooms_in_the_architecture_are_the_packages() -> None:
         if not path.name.startswith("__")
     }
     assert named == there
+    modules = {path.stem for path in (ROOT / "nodeorch" / "decide").glob("[!_]*.py")}
+    assert modules <= set(re.findall(r"`(\w+)`", rooms))
 
 
 def test_the_commented_configuration_is_the_documented_one() -> None:
