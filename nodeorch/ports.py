@@ -194,6 +194,9 @@ class Cgroups(Protocol):
     def oom_kills(self, container_id: str) -> int | None:
         """Works for a little while after the death of the first process."""
 
+    def kill(self, container_id: str) -> int:
+        """SIGKILL to all that is left in a container's cgroup; how many processes."""
+
 
 class Deaths(Protocol):
     """Watches first processes by pidfd; reports facts.Died."""

@@ -7,15 +7,19 @@ that OOM kills can still be counted when the first process is already dead.
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from nodeorch.model.view import HostStats, Pressure
 from nodeorch.model.world import Limits
 from nodeorch.ports import Usage
+
+log = logging.getLogger(__name__)
 
 UNLIMITED_V1 = 1 << 62
 """v1 shows "no limit" as the largest multiple of a page below 2^63."""
@@ -184,15 +188,39 @@ class CgroupReader:
 
     def oom_kills(self, container_id: str) -> int | None:
         """None: its cgroup is gone, or is where we never saw it and Podman does not put it."""
-        known = self._places.get(container_id)
-        if known is not None:
-            return self._oom(known)
-        for usual in USUAL:  # its first process was dead before we could look
-            where = usual.format(container_id)
-            kills = self._oom({name: f"{mount}/{where}" for name, mount in self._mounts.items()})
-            if kills is not None:
-                return kills
-        return None
+        counts = [self._oom(place) for place in self._where(container_id)]
+        return next((kills for kills in counts if kills is not None), None)
+
+    def kill(self, container_id: str) -> int:
+        killed = 0
+        for pid in self._processes(container_id):
+            try:
+                handle = os.pidfd_open(pid)
+            except OSError:
+                continue
+            try:
+                if self.belongs(pid, container_id):  # from here on it cannot become another's
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+                    killed += 1
+            except OSError as error:
+                log.warning("cannot kill process %d of %s: %s", pid, container_id[:12], error)
+            finally:
+                os.close(handle)
+        return killed
+
+    def _processes(self, container_id: str) -> Iterator[int]:
+        """Also of the cgroups below: some runtimes make one."""
+        for place in self._where(container_id):
+            for folder, _, _ in os.walk(place.get("" if self.v2 else "pids", "")):
+                for word in (_read(f"{folder}/cgroup.procs") or "").split():
+                    yield int(word)
+
+    def _where(self, container_id: str) -> list[Place]:
+        """Where its cgroup is; where Podman puts one, if its first process died unseen."""
+        if (known := self._places.get(container_id)) is not None:
+            return [known]
+        names = [usual.format(container_id) for usual in USUAL]
+        return [{key: f"{mount}/{name}" for key, mount in self._mounts.items()} for name in names]
 
     def belongs(self, pid: int, container_id: str) -> bool:
         """Is this process in that container's cgroup?"""

@@ -132,8 +132,28 @@ class Executor:
         for container_id in action.after:
             await self._until_cleaned(container_id)
         async with OomWatch(lambda: self._cgroups.oom_kills(action.container_id)) as watch:
-            container = self._known(await self._engine.start(action.container_id, urgent=True))
+            try:
+                container = self._known(await self._engine.start(action.container_id, urgent=True))
+            except EngineError as error:
+                raise await self._buried(action.container_id, error) from error
         return self._looked(action, container, watch.kills)
+
+    async def _buried(self, container_id: str, error: EngineError) -> EngineError:
+        """The error, and with it an end of what stood in the way of a refused start.
+
+        An engine that is killed in the middle of a start leaves processes of which it knows
+        nothing, and refuses each later start because of them.
+        """
+        if error.kind != "refused":
+            return error
+        container = await self._engine.inspect(container_id)
+        if container.state not in (State.CREATED, State.EXITED):
+            return error
+        killed = self._cgroups.kill(container_id)
+        if not killed:
+            return error
+        words = f"killed {killed} processes that a start which was cut short had left"
+        return EngineError("refused", f"{error.words}; {words}")
 
     async def _until_cleaned(self, container_id: str) -> None:
         """Until the engine has torn down what an ended container held.
@@ -223,6 +243,7 @@ class Executor:
 
     async def _remove(self, action: RemoveContainer) -> Done:
         await self._engine.remove(action.container_id)
+        self._cgroups.kill(action.container_id)  # what the engine knew nothing of
         return Done(action=action)
 
     async def _unpause(self, action: UnpauseContainer) -> Done:

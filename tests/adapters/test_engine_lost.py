@@ -6,17 +6,21 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from nodeorch.adapters.cgroup import CgroupReader
 from nodeorch.adapters.podman import PodmanEngine
 from nodeorch.model.world import State
 from nodeorch.ports import EngineError
-from tests.adapters.test_engine_podman import engine, run, spec
+from tests.adapters.test_engine_podman import create, engine, run, spec
 from tests.lab import Lab, async_wait_for
 
 __all__ = ["engine"]
+
+ALONE = spec(main={"networks": ("none",)})
 
 
 async def test_a_container_without_its_conmon_is_known_and_can_be_removed(
@@ -38,11 +42,14 @@ async def test_a_removal_that_was_cut_short_can_be_done_again(
     lab: Lab, engine: PodmanEngine
 ) -> None:
     """The service is killed in the middle of one, until one is cut short at the right place."""
-    for late in range(60):
-        name = f"web.{late}.g1"
-        container = await run(engine, spec(main={"networks": ("none",)}), name)
+    first = await run(engine, ALONE, "web.0.g0")
+    begun = time.monotonic()
+    await engine.remove(first.id)
+    whole = time.monotonic() - begun
+    for late in range(80):
+        container = await run(engine, ALONE, f"web.{late}.g1")
         removal = asyncio.ensure_future(engine.remove(container.id))
-        await asyncio.sleep(0.08 + 0.004 * late)
+        await asyncio.sleep(whole * (0.4 + 0.7 * (late % 20) / 20))
         lab.kill_service()
         with contextlib.suppress(EngineError):
             await removal
@@ -54,3 +61,33 @@ async def test_a_removal_that_was_cut_short_can_be_done_again(
             assert container.id not in [c.id for c in await engine.list()]
             return
     raise AssertionError("no removal was cut short")
+
+
+async def test_what_a_start_that_was_cut_short_left_can_be_ended(
+    lab: Lab, engine: PodmanEngine
+) -> None:
+    """The service is killed in the middle of one: runc waits in the container for ever."""
+    first = await create(engine, ALONE, "web.0.g0")
+    begun = time.monotonic()
+    await engine.start(first)
+    whole = time.monotonic() - begun
+    cgroups = CgroupReader()
+    for late in range(80):
+        container = await create(engine, ALONE, f"web.{late}.g1")
+        start = asyncio.ensure_future(engine.start(container))
+        await asyncio.sleep(whole * (0.3 + 0.6 * (late % 20) / 20))
+        lab.kill_service()
+        with contextlib.suppress(EngineError):
+            await start
+        lab.start_service()
+        if (await engine.inspect(container)).state is State.RUNNING:
+            continue
+        try:
+            await engine.start(container)
+        except EngineError as error:
+            assert "already exists" in error.words
+            assert cgroups.kill(container) >= 1
+            await async_wait_for(lambda: not cgroups.kill(container))  # noqa: B023
+            assert (await engine.start(container)).state is State.RUNNING
+            return
+    raise AssertionError("no start was cut short")

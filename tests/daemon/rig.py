@@ -73,7 +73,7 @@ class Rig:
         self.clock = RigClock()
         self.prober = RigProber()
         deaths = FakeDeaths(lambda fact: None if deaf else self.loop.put(fact), engine)
-        cgroups = FakeCgroups(engine, self.clock.now)
+        cgroups = self.cgroups = FakeCgroups(engine, self.clock.now)
         world = World(node=Node(name="h1", boot_id="boot-1", memory=1 << 40))
         self.loop = Supervisor(world, store, self.clock, Watches(deaths, self.prober, NoUsages()))
         hooks = HookCaller(engine.exec, read_regular)

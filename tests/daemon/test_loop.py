@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nodeorch.daemon import executor, supervisor
-from nodeorch.model.facts import Hint
+from nodeorch.model.facts import Hint, SpecsSeen
 from nodeorch.model.workload import Backoff, Port, Probe, Probes, Restart, Stop, Tcp
 from nodeorch.model.world import Container, State
 from nodeorch.ports import Changes, CommandRefused, Entry, StoreError
@@ -339,6 +339,28 @@ async def test_a_port_that_is_never_torn_down_is_said(
         await rig.running()  # the way back needs no teardown but its own
         said = "\n".join(await rig.words())
     assert "web.0.g1 has ended, and the engine still holds its host port" in said
+
+
+async def test_what_a_start_that_was_cut_short_left_is_ended_and_told(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec(restart=QUICK))
+        first = await rig.running()
+        own = first.record.container_id
+        rig.cgroups.left[own] = 2
+        rig.engine.faults.fail("start", words="container with given ID already exists")
+        rig.engine.die(own)
+        await rig.until(lambda: (i := rig.instance()) and i.pid not in (0, first.pid))
+        said = "\n".join(await rig.words())
+    assert "already exists; killed 2 processes that a start which was cut short had left" in said
+
+
+async def test_a_removal_leaves_no_process_behind(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        rig.cgroups.left[(await rig.running()).record.container_id] = 1
+        await rig.tell(SpecsSeen(workloads={}))
+        await rig.until(lambda: not rig.loop.world.workloads)
+    assert rig.cgroups.left == {}
 
 
 async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class FakeCgroups:
         self._engine = engine
         self._now = now
         self.memory = 1 << 20
+        self.left: dict[str, int] = {}
+        """Container → processes of which the engine knows nothing."""
 
     def _box(self, pid: int, container_id: str) -> Box | None:
         box = self._engine.boxes.get(container_id)
@@ -86,6 +88,9 @@ class FakeCgroups:
     def oom_kills(self, container_id: str) -> int | None:
         box = self._engine.boxes.get(container_id)
         return box.oom_kills if box else None
+
+    def kill(self, container_id: str) -> int:
+        return self.left.pop(container_id, 0)
 
     def belongs(self, pid: int, container_id: str) -> bool:
         return self._box(pid, container_id) is not None
