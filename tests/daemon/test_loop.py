@@ -358,7 +358,7 @@ async def test_a_removal_leaves_no_process_behind(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.declare(spec())
         rig.cgroups.left[(await rig.running()).record.container_id] = 1
-        await rig.tell(SpecsSeen(workloads={}))
+        await rig.tell(SpecsSeen(workloads={}, deleted=("web",)))
         await rig.until(lambda: not rig.loop.world.workloads)
     assert rig.cgroups.left == {}
 
