@@ -20,12 +20,15 @@ from nodeorch.ports import CommandRefused, StoreError
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
-async def result(call: Call, plans: list[WorkloadPlan], asked: Asked | None) -> StreamResponse:
+async def result(
+    call: Call, plans: list[WorkloadPlan], asked: Asked | None, run: int = 0
+) -> StreamResponse:
     """The answer to a mutation: what it changes, its number, and the journal's last one."""
     last = await call.supervisor.store.entries(last=1)
     seq = last[-1].seq if last else 0
     number = asked.id if asked else None
-    return answer(MutationView(workloads=plans, dry_run=call.dry_run, seq=seq, change=number))
+    dry = call.dry_run
+    return answer(MutationView(workloads=plans, dry_run=dry, seq=seq, change=number, run=run))
 
 
 async def edit(

@@ -15,7 +15,7 @@ from nodeorch.model.world import Code, WorkloadState, World
 LOOKING = frozenset(VERBS[kind] for kind in QUIET)
 """Verbs that change nothing."""
 
-AT_REST = frozenset({Code.POLICY, Code.COMPLETED, Code.OPERATOR, Code.STOPPED})
+AT_REST = frozenset({Code.POLICY, Code.COMPLETED, Code.OPERATOR, Code.STOPPED, Code.SCHEDULED})
 """Holds that wait for nothing: the workload is as it shall be."""
 
 WORDS = 3
@@ -92,9 +92,13 @@ def _one(
     if stopping:
         return WorkloadPlan(name, "stop", why or "it is stopped")
     if before is None:
-        words = f"{after.replicas} instance(s) of {after.workload.main.image}"
+        what = "a job" if after.workload.is_job else f"{after.replicas} instance(s)"
+        words = f"{what} of {after.workload.main.image}"
         changes = supervisor.diff(None, after.workload)
         return WorkloadPlan(name, "create", words, changes)
+    begun = _begun(before, after)
+    if begun:
+        return WorkloadPlan(name, "run", begun)
     changes = supervisor.diff(before.workload, after.workload) + _overrides(before, after)
     if changes:
         return WorkloadPlan(name, "update", why, changes)
@@ -102,6 +106,18 @@ def _one(
         return WorkloadPlan(name, "restart", why or "its instances are stopped and started")
     what = _under_way(after, set(reasons.values())) if reasons else "hold" if holds else "none"
     return WorkloadPlan(name, what, why)
+
+
+def _begun(before: WorkloadState, after: WorkloadState) -> str:
+    """The run that a job begins by command, and what it replaces."""
+    old, new = before.record.job, after.record.job
+    if new is None or before.record.target is not after.record.target:
+        return ""
+    last = old.last if old else 0
+    words = [f"run {r.number} begins" for r in new.runs if r.number > last]
+    if words:
+        words += [f"run {r.number} is {r.words}" for r in new.active if r.ending is not None]
+    return "; ".join(words)
 
 
 def _under_way(state: WorkloadState, verbs: set[str]) -> str:

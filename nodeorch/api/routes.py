@@ -14,6 +14,7 @@ from nodeorch.api import (
     delete,
     events,
     exec,
+    jobs,
     logs,
     metrics,
     node,
@@ -39,6 +40,7 @@ from nodeorch.model.view import (
     MutationView,
     NodeView,
     PlanView,
+    RunView,
     StatsView,
     VersionView,
     WhyView,
@@ -171,6 +173,11 @@ ROUTES: tuple[Route, ...] = (
         "/v1/changes/{id}/follow", "follow change {id}", changes.follow,
         gives=Stream((ChangeView,)),
     ),
+    _read(
+        "/v1/workloads/{name}/runs", "show the runs of {name}", jobs.runs, "number", "timeout",
+        gives=list[RunView],
+    ),
+    _write("POST", "/v1/workloads/{name}/run", "run {name}", jobs.run, takes=jobs.RunBody),
     _write(
         "POST", "/v1/apply", "apply", apply.apply, takes=apply.Body, fails=(422, 507),
         role=Role.ADMIN, max_body=APPLY,

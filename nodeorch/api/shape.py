@@ -55,6 +55,7 @@ PARAMS: dict[str, Param] = {
     "last": Param(COUNT, "Only so many, the newest."),
     "name": Param(NAME, "Only this workload."),
     "path": Param({"type": "string", "pattern": "^/"}, "Inside the container; absolute."),
+    "number": Param({**COUNT, "minimum": 1}, "Only this run."),
     "since": Param(
         {"type": "string", "format": "date-time"}, "Only what is not older. RFC 3339, with zone."
     ),

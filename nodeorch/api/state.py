@@ -11,7 +11,7 @@ from nodeorch.meters import Meters
 from nodeorch.model.actions import Plan
 from nodeorch.model.change import Asked
 from nodeorch.model.facts import Command, Fact
-from nodeorch.model.view import FieldChange, HistoryView, StatsView, WorkloadView
+from nodeorch.model.view import FieldChange, HistoryView, RunView, StatsView, WorkloadView
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import World
 from nodeorch.ports import Clock, Engine, Entry, Store
@@ -78,6 +78,9 @@ class Supervisor(Protocol):
 
     def status(self, name: str | None = None) -> list[WorkloadView]:
         """All workloads, or the named one; none when there is no such."""
+
+    def runs(self, name: str) -> list[RunView]:
+        """A job's runs, newest first."""
 
     def status_json(self) -> bytes:
         """``status()`` encoded, kept between changes of the world."""

@@ -41,6 +41,8 @@ def _reached(call: Call, goal: str, world: World) -> bool:
     view = views[0]
     if goal == "stopped":
         return view.state in ("stopped", "completed", "failed")
+    if view.job is not None:  # it has done what it had to
+        return view.state in ("completed", "scheduled")
     return view.state == "running" and view.ready >= view.desired > 0 and _obeyed(state)
 
 

@@ -15,7 +15,8 @@ from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
     "apply", "changes", "check", "confirm", "cp", "delete", "doctor", "events", "exec", "history",
-    "init", "logs", "plan", "restart", "rollback", "scale", "schema", "shutdown", "start", "stats",
+    "init", "logs", "plan", "restart", "rollback", "run", "runs", "scale", "schema", "shutdown",
+    "start", "stats",
     "status", "stop", "top", "version", "wait", "why",
 )  # fmt: skip
 

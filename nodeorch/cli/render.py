@@ -16,6 +16,9 @@ View = dict[str, Any]
 COLOURS = {
     "running": "green",
     "completed": "green",
+    "scheduled": "green",
+    "succeeded": "green",
+    "deadline": "red",
     "stopped": "bright_black",
     "failed": "red",
     "crash-loop": "red",
@@ -195,6 +198,10 @@ def workload(view: View) -> None:
         "ports": ", ".join(view["ports"]),
         "operator": _operator(view),
     }
+    if view["job"]:
+        from nodeorch.cli.render_runs import facts as of_job
+
+        facts |= of_job(view["job"])
     if view["declared_generation"] not in (0, view["generation"]):
         facts["declared"] = f"generation {view['declared_generation']}, which does not run"
     for key, value in facts.items():

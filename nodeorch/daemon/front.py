@@ -14,13 +14,14 @@ from nodeorch.daemon.reread import tidy
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
+from nodeorch.decide.jobview import run_views
 from nodeorch.decide.status import Sample, Surroundings, workload_view
 from nodeorch.decide.template import diff
 from nodeorch.meters import Meters
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.change import Asked
 from nodeorch.model.facts import Fact
-from nodeorch.model.view import HistoryView, StatsView, WorkloadView
+from nodeorch.model.view import HistoryView, RunView, StatsView, WorkloadView
 from nodeorch.model.world import World
 from nodeorch.ports import Clock, Engine, Entry, Prober, Shelf, Store, StoreError
 from nodeorch.spec.settings import Settings
@@ -125,6 +126,10 @@ class Front:
         encoded = msgspec.json.encode(self.status())
         self._encoded = (self.world, now, encoded)
         return encoded
+
+    def runs(self, name: str) -> list[RunView]:
+        state = self.world.workloads.get(name)
+        return run_views(self.world, state, self._around()) if state else []
 
     def stats(self) -> StatsView:
         return self._stats.live(self.world, self._around())

@@ -25,7 +25,7 @@ from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
 from nodeorch.meters import LoopMeter, WorkloadMeters
 from nodeorch.model.actions import Action, Plan
-from nodeorch.model.facts import Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
+from nodeorch.model.facts import ClockSeen, Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
 from nodeorch.model.world import Note, World
 from nodeorch.ports import Clock, CommandRefused, Entry, Store, StoreError
 
@@ -38,6 +38,8 @@ HEARTBEAT = 2.0
 """Seconds at most between two steps: the watchdog is fed by steps, not by a timer."""
 SLOW_DISK = 1.0
 """Seconds that a restart, a stop and the like wait for the disk."""
+CLOCK_GRAIN = 0.05
+"""Seconds by which two readings of two clocks may differ without one having been set."""
 BACKLOG = 1000
 """Journal entries a subscriber may lag behind before it is cut off."""
 
@@ -161,7 +163,7 @@ class Supervisor:
 
     def _step(self, batch: list[tuple[Fact, asyncio.Future[None] | None]]) -> None:
         before, now = self.world, self.clock.now()
-        world = before
+        world = self._clocked(before, now)
         for fact, _ in batch:
             world = absorb(world, fact, now)
             self.meter.facts[type(fact)] += 1
@@ -185,6 +187,16 @@ class Supervisor:
         self.steps += 1
         self._measure(before, now)
         self.on_step()
+
+    def _clocked(self, world: World, now: float) -> World:
+        """With the wall clock's offset, should it have been set."""
+        first, wall = self.clock.now(), self.clock.wall()
+        if self.clock.now() - first > CLOCK_GRAIN:  # we were held up between the two
+            return world
+        ahead, known = wall - first, world.wall_ahead
+        if known is not None and abs(ahead - known) < CLOCK_GRAIN:
+            return world
+        return absorb(world, ClockSeen(ahead), now)
 
     async def _act(self, action: Action, saved: asyncio.Future[None] | None) -> None:
         if saved is not None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from nodeorch.decide import changes
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
+from nodeorch.decide.jobs import clock_seen, follow
 from nodeorch.decide.limits import drift, standing
 from nodeorch.decide.observe import (
     died,
@@ -52,6 +53,7 @@ def _follow(world: World, before: WorkloadState | None, name: str, now: float) -
             world = _standing_drift(world, old, instance)
         world = _judge_liveness(world, world.workloads[name].instances[instance.name], now)
     world = judge(world, world.workloads[name], now)
+    world = follow(world, before, name, now)
     state = world.workloads[name]
     if state.record.deleting and not state.instances:
         left = {k: v for k, v in world.workloads.items() if k != name}
@@ -66,6 +68,8 @@ def _follow(world: World, before: WorkloadState | None, name: str, now: float) -
 def is_settled(world: World, state: WorkloadState) -> bool:
     """Nothing to do, whatever the time: only a fact about the workload changes that."""
     own = state.record
+    if state.workload.is_job:  # time alone can make a run of it
+        return False
     if own.deleting or own.stopped or own.previous is not None or not own.image_id:
         return False
     if len(state.instances) != state.replicas:
@@ -183,6 +187,7 @@ def _noted(world: World, fact: facts.Noted, now: float) -> World:
 
 _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.Tick: _ticked,
+    facts.ClockSeen: clock_seen,
     facts.Loaded: _loaded,
     facts.SpecsSeen: specs_seen,
     facts.Listed: listed,

@@ -16,15 +16,22 @@ from nodeorch.decide.commands import refusal
 from nodeorch.decide.edit import Detail, note
 from nodeorch.decide.limits import drift
 from nodeorch.decide.ready import has_completed, is_ready
-from nodeorch.decide.restart import forbids_restart
+from nodeorch.decide.restart import stays_down
 from nodeorch.model.change import Change, ChangeState, Goal, Want
 from nodeorch.model.facts import Command, Fact, SpecsSeen
+from nodeorch.model.job import Outcome
 from nodeorch.model.workload import RestartPolicy
 from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
 KEPT = 200
 
-GOALS = {"stop": Goal.STOPPED, "shutdown": Goal.STOPPED, "delete": Goal.GONE, "confirm": Goal.GONE}
+GOALS = {
+    "stop": Goal.STOPPED,
+    "shutdown": Goal.STOPPED,
+    "delete": Goal.GONE,
+    "confirm": Goal.GONE,
+    "run": Goal.RAN,
+}
 """Of the verbs; all others want their workload ready."""
 
 CODES = {
@@ -85,6 +92,8 @@ def verdict(world: World, name: str, want: Want) -> Verdict | None:
         return (ChangeState.SUPERSEDED, "was declared again") if again else None
     if state is None or state.record.deleting:
         return ChangeState.SUPERSEDED, "was deleted"
+    if want.goal is Goal.RAN:
+        return _ran(state, want.run)
     idle = state.record.stopped or world.shutdown
     if want.goal is Goal.STOPPED and not idle:
         return ChangeState.SUPERSEDED, "was started again"
@@ -100,6 +109,8 @@ def _ready(world: World, state: WorkloadState, want: Want) -> Verdict | None:
         if record.failed is not None and record.failed_generation == want.generation:
             return ChangeState.FAILED, record.failed.words
         return ChangeState.SUPERSEDED, f"is to be generation {record.target.generation} now"
+    if state.workload.is_job:
+        return _job_ready(state)
     for instance in state.instances.values():
         forbidden = _ended_for_good(state, instance)
         if forbidden is not None and record.previous is None:
@@ -110,6 +121,31 @@ def _ready(world: World, state: WorkloadState, want: Want) -> Verdict | None:
         how = "is ready" if state.replicas else "has no replicas"
         return ChangeState.DONE, f"{how}, generation {want.generation}"
     return None
+
+
+def _job_ready(state: WorkloadState) -> Verdict | None:
+    """It waits for its schedule, or has had its one run."""
+    job, template = state.record.job, state.record.target.template
+    if state.workload.terms.schedule is not None:
+        return ChangeState.DONE, "is scheduled"
+    if job is None or job.ran != template:
+        return None
+    made = [run.number for run in job.runs if run.template == template]
+    return _ran(state, made[-1]) if made else (ChangeState.DONE, "has had its run")
+
+
+def _ran(state: WorkloadState, number: int) -> Verdict | None:
+    job = state.record.job
+    run = job.run(number) if job is not None else None
+    if run is None:
+        return ChangeState.SUPERSEDED, f"its run {number} is not remembered"
+    if run.outcome is None:
+        return None
+    words = f"run {number} {run.outcome.value}: {run.words}"
+    if run.outcome in (Outcome.REPLACED, Outcome.STOPPED):
+        return ChangeState.SUPERSEDED, words
+    good = run.outcome is Outcome.SUCCEEDED
+    return ChangeState.DONE if good else ChangeState.FAILED, words
 
 
 def _as_wanted(world: World, state: WorkloadState, instance: Instance) -> bool:
@@ -138,7 +174,7 @@ def _ended_for_good(state: WorkloadState, instance: Instance) -> Why | None:
         or instance.record.template != state.record.target.template
     ):
         return None
-    found = forbids_restart(state.workload.restart.policy, instance)
+    found = stays_down(state, instance)
     return found if found is not None and found.code is not Code.COMPLETED else None
 
 
@@ -154,9 +190,16 @@ def _wants(world: World, before: World, fact: Command | SpecsSeen) -> dict[str, 
         names = world.workloads
     goal = GOALS.get(fact.verb, Goal.READY)
     known = [name for name in names if name in before.workloads]
+    if goal is Goal.RAN:
+        return {n: Want(goal, run=_last_run(world, n)) for n in known}
     if goal is not Goal.READY:
         return dict.fromkeys(known, Want(goal))
     return {n: Want(goal, world.workloads[n].record.target.generation) for n in known}
+
+
+def _last_run(world: World, name: str) -> int:
+    job = world.workloads[name].record.job
+    return job.last if job is not None else 0
 
 
 def _declared(world: World, name: str) -> Want:
@@ -189,11 +232,19 @@ def _overtake(world: World, newer: Change, now: float) -> World:
     asked = newer.asked
     for number in world.doing:
         change = world.changes[number]
-        common = change.wants.keys() & newer.wants.keys()
+        common = {
+            n for n in change.wants.keys() & newer.wants.keys() if not _abreast(change, newer)
+        }
         if common:
             words = f"change {asked.id} ({asked.verb}) took its place"
             world = _settle(world, change, {}, dict.fromkeys(sorted(common), words), now)
     return world
+
+
+def _abreast(one: Change, other: Change) -> bool:
+    """Runs of one job do not take each other's place, unless the job says so."""
+    wants = (*one.wants.values(), *other.wants.values())
+    return all(want.goal is Goal.RAN for want in wants)
 
 
 def _judge(world: World, change: Change, names: Iterable[str], now: float) -> World:

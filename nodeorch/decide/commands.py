@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from nodeorch.decide import jobs
 from nodeorch.decide.edit import put, record, say
 from nodeorch.decide.specs import aim, confirm, delete
 from nodeorch.model.facts import Command
 from nodeorch.model.world import Code, Why, WorkloadState, World
 
-NEEDS_WORKLOAD = frozenset({"restart", "stop", "start", "scale", "rollback", "delete"})
+NEEDS_WORKLOAD = frozenset({"restart", "stop", "start", "scale", "rollback", "run", "delete"})
 
 
 def refusal(world: World, fact: Command) -> str | None:
@@ -26,6 +27,10 @@ def refusal(world: World, fact: Command) -> str | None:
             return f"cannot {fact.verb} {fact.workload}: no such workload; see `nodeorch status`"
         if state.record.deleting and fact.verb != "delete":
             return f"cannot {fact.verb} {fact.workload}: it is being deleted; apply its file again"
+        if fact.verb == "run":
+            return jobs.refusal(state, fact)
+        if fact.verb in ("restart", "scale") and state.workload.is_job:
+            return f"cannot {fact.verb} {fact.workload}: it is a job; use `nodeorch run`"
         if fact.verb == "restart" and state.record.stopped:
             return f"cannot restart {fact.workload}: it is stopped; use `nodeorch start`"
         if fact.verb == "scale":
@@ -49,6 +54,8 @@ def commanded(world: World, fact: Command, now: float) -> World:
         return say(replace(world, shutdown=True), Code.SHUTDOWN, words)
     if fact.verb == "delete":
         return delete(world, fact.workload, f"deleted by {fact.by}")
+    if fact.verb == "run":
+        return jobs.run_asked(world, fact, now)
     state = world.workloads[fact.workload]
     world = put(world, _VERBS[fact.verb](state, fact, now))
     to = f" to {fact.replicas}" if fact.verb == "scale" else ""

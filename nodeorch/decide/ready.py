@@ -6,6 +6,7 @@ ready only while its first process lives, and by the probes of its own generatio
 
 from __future__ import annotations
 
+from nodeorch.model.job import Outcome
 from nodeorch.model.workload import Condition, PostStart, Probe, RestartPolicy, Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
 
@@ -55,6 +56,14 @@ def has_completed(instance: Instance) -> bool:
     return end.code == 0 and end.why.code is Code.EXITED
 
 
+def last_run_succeeded(state: WorkloadState) -> bool:
+    """Of a job, and of what is declared now: a success of an earlier version proves nothing."""
+    runs = state.record.job.runs if state.record.job else ()
+    template = state.record.target.template
+    ended = [r.outcome for r in runs if r.outcome is not None and r.template == template]
+    return bool(ended) and ended[-1] is Outcome.SUCCEEDED
+
+
 def budget(probe: Probe) -> float:
     """Seconds in which a probe must have passed, or else has failed."""
     return probe.delay + probe.interval * probe.failures + probe.timeout
@@ -93,6 +102,8 @@ def waits_for(world: World, workload: Workload) -> Why | None:
 
 def _holds(other: WorkloadState, condition: Condition) -> bool:
     wanted = other.replicas
+    if condition is Condition.COMPLETED and other.workload.is_job:
+        return last_run_succeeded(other)
     if condition is Condition.COMPLETED:
         return sum(1 for i in other.instances.values() if has_completed(i)) >= wanted
     if other.record.stopped or other.record.deleting:

@@ -9,12 +9,12 @@ generations hold one port or volume.
 
 from __future__ import annotations
 
-from nodeorch.decide.edit import instance_name
+from nodeorch.decide.create import create
 from nodeorch.decide.ready import is_good, is_ready, own_workload, start_deadline
-from nodeorch.decide.room import own_request, request
+from nodeorch.decide.room import own_request
+from nodeorch.decide.runs import plan_runs
 from nodeorch.decide.turn import Turn
 from nodeorch.decide.upkeep import keep_up, retire, start_blocked, take_down
-from nodeorch.model.actions import CreateContainer, EnsureImage
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Code, Instance, Why, WorkloadState
 
@@ -39,6 +39,9 @@ def plan_workload(turn: Turn, state: WorkloadState) -> None:
         turn.hold(state.workload.name, "", STOPPED)
         for instance in instances:
             take_down(turn, state, instance, STOPPED)
+        return
+    if state.workload.is_job:
+        plan_runs(turn, state)
         return
     slots: dict[int, list[Instance]] = {slot: [] for slot in range(state.replicas)}
     for instance in instances:
@@ -78,14 +81,14 @@ def _plan_slot(
         return _await_leaving(turn, state, leaving[0], (new, old))
     if old is None:
         if new is None:
-            _create(turn, state, slot, None)
+            create(turn, state, slot)
         else:
             keep_up(turn, state, new)
         return new is not None and is_ready(state, new)
     if new is None:
         keep_up(turn, state, old)
         if free:
-            _create(turn, state, slot, old)
+            create(turn, state, slot, old)
         return False
     if is_good(state, new, turn.now):
         words = f"generation {new.record.generation} has taken its place"
@@ -185,60 +188,3 @@ def shared_between(one: Workload, other: Workload) -> str | None:
     if "host" in one.main.networks and "host" in other.main.networks:
         return "both are on the host's network"
     return None
-
-
-def _create(turn: Turn, state: WorkloadState, slot: int, old: Instance | None) -> None:
-    record, workload = state.record, state.workload
-    name = instance_name(workload.name, slot, record.target.generation)
-    if turn.busy(name):
-        return
-    if name in state.instances:
-        words = "its earlier container of the same name is still being removed"
-        turn.hold(workload.name, name, Why(code=Code.STUCK, words=words))
-        return
-    if state.create_next_try is not None and state.create_next_try > turn.now:
-        why = Why(code=Code.BACKOFF, words=f"cannot create {name}: {state.create_error}")
-        turn.hold(workload.name, name, why, state.create_next_try)
-        return
-    if not record.image_id:
-        _image(turn, state)
-        if turn.busy(_image_key(state)):
-            turn.room.claim(state, slot, request(state))
-        return
-    full = turn.room.refuses(state, slot, request(state), instead=old is not None)
-    if full is not None:
-        turn.hold(workload.name, name, full)
-        return
-    turn.room.reserve(state, slot, request(state))
-    words = f"slot {slot} has no instance of generation {record.target.generation}"
-    turn.act(
-        CreateContainer(
-            key=name,
-            why=Why(code=Code.UPDATE if old else Code.MISSING, words=words),
-            workload=workload.name,
-            spec=workload,
-            slot=slot,
-            generation=record.target.generation,
-            template=record.target.template,
-            serial=turn.next_serial(),
-            image_id=record.image_id,
-        )
-    )
-
-
-def _image_key(state: WorkloadState) -> str:
-    return f"{state.workload.name}#image"
-
-
-def _image(turn: Turn, state: WorkloadState) -> None:
-    record, main = state.record, state.workload.main
-    key = _image_key(state)
-    if record.image_next_try is not None and record.image_next_try > turn.now:
-        words = f"cannot get image {main.image}: {record.image_error}"
-        why = Why(code=Code.IMAGE_FAILED, words=words)
-        turn.hold(main.name, "", why, record.image_next_try)
-        return
-    if turn.busy(key):
-        return
-    why = Why(code=Code.IMAGE, words=f"image {main.image} is needed (pull: {main.pull.value})")
-    turn.act(EnsureImage(key=key, why=why, workload=main.name, image=main.image, policy=main.pull))

@@ -12,8 +12,10 @@ from hashlib import blake2s
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put_instance, record
+from nodeorch.decide.ready import own_workload
+from nodeorch.model.job import Outcome
 from nodeorch.model.workload import RestartPolicy, Workload
-from nodeorch.model.world import Code, Exit, Instance, State, Why, World
+from nodeorch.model.world import Code, Exit, Instance, State, Why, WorkloadState, World
 
 CRASH_LOOP = 3
 """Ends in a row from which the state is called a crash loop."""
@@ -86,8 +88,10 @@ def ended(
     if end.why.code in NOT_ITS_FAULT:
         failures, next_try = 0, None
     else:
-        failures = 1 if ran >= workload.restart.backoff.reset else old.failures + 1
-        next_try = now + delay(workload, instance.name, failures)
+        forgotten = ran >= workload.restart.backoff.reset and not workload.is_job
+        failures = 1 if forgotten else old.failures + 1
+        # A service comes back at once the first time; a job's retry always waits.
+        next_try = now + delay(workload, instance.name, failures + workload.is_job)
     own = replace(
         old,
         up=False,
@@ -157,6 +161,32 @@ def rebooted(world: World, instance: Instance, now: float) -> World:
     if not was_up:
         return world
     return note(world, why, instance.record.workload, instance.name)
+
+
+REFUSALS = 3
+"""Refused starts of a run that are not taken for its failure, whatever its retries."""
+
+
+def stays_down(state: WorkloadState, instance: Instance) -> Why | None:
+    """Why an ended instance does not start again of itself; None when it may."""
+    workload = own_workload(state, instance)
+    if not workload.is_job:
+        return forbids_restart(workload.restart.policy, instance)
+    end, retries = instance.record.last_exit, workload.terms.retries
+    job = state.record.job
+    run = job.run(instance.record.slot) if job else None
+    if run is not None and run.outcome is not None:
+        good = run.outcome is Outcome.SUCCEEDED
+        return Why(code=Code.COMPLETED if good else Code.POLICY, words=run.words)
+    if end is None or end.why.code in NOT_ITS_FAULT:
+        return None
+    if end.code == 0 and end.why.code is Code.EXITED:
+        return Why(code=Code.COMPLETED, words="exited with code 0")
+    refused = end.why.code is Code.FAILED
+    if instance.record.failures <= (max(retries, REFUSALS - 1) if refused else retries):
+        return None
+    tried = f", after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
+    return Why(code=Code.POLICY, words=f"{end.why.words}{tried}")
 
 
 def forbids_restart(policy: RestartPolicy, instance: Instance) -> Why | None:

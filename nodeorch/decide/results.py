@@ -22,7 +22,7 @@ from nodeorch.decide.hooks import hook_done, hook_failed, pre_stop_done
 from nodeorch.decide.limits import UPDATING, drift
 from nodeorch.decide.observe import count_oom, oom_seen, seen
 from nodeorch.decide.ready import own_workload
-from nodeorch.decide.restart import delay, forbids_restart
+from nodeorch.decide.restart import delay, stays_down
 from nodeorch.model.actions import (
     Action,
     CreateContainer,
@@ -209,9 +209,8 @@ def failed(world: World, fact: Failed, now: float) -> World:
 def _removed_outside(world: World, instance: Instance) -> World:
     """What had ended for good stays so: a job does not run twice because of a clean-up."""
     own = instance.record
-    policy = own_workload(world.workloads[own.workload], instance).restart.policy
     over = not (own.up or own.removing or instance.running)
-    if not over or forbids_restart(policy, instance) is None:
+    if not over or stays_down(world.workloads[own.workload], instance) is None:
         return drop_instance(world, instance)
     kept = replace(instance, state=State.EXITED, stale=False, look_at=None, stuck=None)
     return put_instance(world, record(kept, pruned=True))

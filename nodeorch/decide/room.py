@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from nodeorch.decide.limits import UPDATING
 from nodeorch.decide.ready import own_workload
-from nodeorch.decide.restart import NOT_ITS_FAULT, forbids_restart
+from nodeorch.decide.restart import NOT_ITS_FAULT, stays_down
 from nodeorch.decide.size import size
 from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
@@ -124,7 +124,7 @@ def _kept(state: WorkloadState, instance: Instance) -> int:
         return request(state)
     if end.why.code in NOT_ITS_FAULT and end.why.code is not Code.OPERATOR:
         return 0
-    if forbids_restart(own_workload(state, instance).restart.policy, instance) is not None:
+    if stays_down(state, instance) is not None:
         return 0
     return own_request(state, instance)
 

@@ -69,7 +69,7 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
     fresh = replace(
         old,
         target=target,
-        previous=good if state.instances and good.template != target.template else None,
+        previous=good if _is_rollout(state, good, target) else None,
         image_id=old.image_id if keep_image else "",
         image_digest=old.image_digest if keep_image else "",
         image_failures=0,
@@ -95,6 +95,12 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
         create_next_try=None,
         create_failures=0,
     )
+
+
+def _is_rollout(state: WorkloadState, good: Version, target: Version) -> bool:
+    """Whether instances of the one give way to instances of the other. A job's runs do not."""
+    jobs = good.workload.is_job or target.workload.is_job
+    return bool(state.instances) and good.template != target.template and not jobs
 
 
 def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> World:

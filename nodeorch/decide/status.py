@@ -7,13 +7,15 @@ every state that is not "running" comes with a reason in words.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec import Struct
 
+from nodeorch.decide.jobview import job_view
+from nodeorch.decide.jobview import overall as job_overall
+from nodeorch.decide.moments import rfc3339 as rfc3339
 from nodeorch.decide.ready import awaited_hook, is_ready, own_workload, waits_for
-from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, forbids_restart
+from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, stays_down
 from nodeorch.model.actions import Hold
 from nodeorch.model.view import InstanceView, Pressure, ProbeView, WorkloadView
 from nodeorch.model.world import Code, Instance, State, WorkloadState, World
@@ -52,11 +54,10 @@ def workload_view(world: World, state: WorkloadState, around: Surroundings) -> W
     ordered = sorted(state.instances.values(), key=lambda i: (i.record.slot, i.name))
     views = [instance_view(world, state, i, around) for i in ordered]
     idle = record.stopped or record.deleting or world.shutdown
-    desired = 0 if idle else state.replicas
-    ready = sum(
-        1 for i, v in zip(ordered, views, strict=True) if v.ready and i.record.slot < state.replicas
-    )
-    ready = min(ready, state.replicas)
+    wanted = _wanted_slots(state)
+    desired = 0 if idle else len(wanted)
+    slots = {i.record.slot for i, v in zip(ordered, views, strict=True) if v.ready}
+    ready = len(slots & wanted)
     name, reason = _overall(world, state, views, desired, ready, around)
     return WorkloadView(
         name=workload.name,
@@ -75,7 +76,16 @@ def workload_view(world: World, state: WorkloadState, around: Surroundings) -> W
         declared_generation=record.failed_generation or record.target.generation,
         scaled=record.scale is not None,
         stopped_by_operator=record.stopped,
+        job=job_view(world, state, around),
     )
+
+
+def _wanted_slots(state: WorkloadState) -> set[int]:
+    """Those that shall run: of a job, the slots of its runs that have not ended."""
+    if not state.workload.is_job:
+        return set(range(state.replicas))
+    job = state.record.job
+    return {run.number for run in job.active} if job else set()
 
 
 def _overall(
@@ -93,6 +103,8 @@ def _overall(
     if record.stopped or world.shutdown:
         words = "the host shuts down" if world.shutdown else "stopped by an operator"
         return ("stopping" if any(v.pid for v in views) else "stopped"), words
+    if state.workload.is_job:
+        return job_overall(world, state, around)
     if record.previous is not None:
         words = f"generation {record.previous.generation} → {record.target.generation}"
         worst = _image_words(state) or next(
@@ -217,8 +229,7 @@ def _describe_ended(
     world: World, state: WorkloadState, instance: Instance, around: Surroundings, last: str
 ) -> tuple[str, str]:
     own = instance.record
-    policy = own_workload(state, instance).restart.policy
-    forbidden = forbids_restart(policy, instance)
+    forbidden = stays_down(state, instance)
     if forbidden is not None:
         word = "completed" if forbidden.code is Code.COMPLETED else "failed"
         return word, forbidden.words
@@ -248,10 +259,3 @@ def _probe_view(result: ProbeResult) -> ProbeView:
         in_a_row=result.in_a_row,
         since=rfc3339(result.since),
     )
-
-
-def rfc3339(wall: float) -> str | None:
-    if not wall:
-        return None
-    text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

@@ -36,6 +36,7 @@ LIVE = (
     "probes",
     "hooks",
     "restart",
+    "job",
     "stop",
     "update",
 )

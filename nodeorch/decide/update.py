@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put
 from nodeorch.decide.ready import current, is_good, start_deadline
-from nodeorch.decide.restart import forbids_restart
+from nodeorch.decide.restart import stays_down
 from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
 PATIENCE = 2
@@ -55,7 +55,7 @@ def _instance_failure(instance: Instance, state: WorkloadState, now: float) -> s
     if own.failures >= PATIENCE:
         return f"did not stay up: {instance.stuck or end}"
     if not instance.running and own.last_exit is not None and own.failures:
-        forbidden = forbids_restart(workload.restart.policy, instance)
+        forbidden = stays_down(state, instance)
         if forbidden is not None and forbidden.code is not Code.COMPLETED:
             return f"ended before it was ready: {end}"
     since = instance.watched_since

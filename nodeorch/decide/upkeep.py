@@ -14,7 +14,7 @@ from nodeorch.decide.hooks import plan_hook
 from nodeorch.decide.limits import drift
 from nodeorch.decide.pressure import held_back
 from nodeorch.decide.ready import is_ready, own_workload, start_deadline, waits_for
-from nodeorch.decide.restart import CRASH_LOOP, forbids_restart
+from nodeorch.decide.restart import CRASH_LOOP, stays_down
 from nodeorch.decide.room import own_request
 from nodeorch.decide.turn import Turn
 from nodeorch.model.actions import (
@@ -151,8 +151,7 @@ def start_blocked(turn: Turn, state: WorkloadState, instance: Instance) -> Hold 
     if not known or turn.busy(instance.name):
         return _hold(instance, Why(code=Code.LOOK, words="its container is not known yet"))
     asked = own.operator_seq < state.record.operator_seq
-    policy = own_workload(state, instance).restart.policy
-    forbidden = None if asked else forbids_restart(policy, instance)
+    forbidden = None if asked else stays_down(state, instance)
     if forbidden is not None:
         return _hold(instance, forbidden)
     waits = None if own.started_once else waits_for(turn.world, state.workload)

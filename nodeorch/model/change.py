@@ -14,6 +14,8 @@ class Goal(StrEnum):
     READY = "ready"
     STOPPED = "stopped"
     GONE = "gone"
+    RAN = "ran"
+    """A run of a job has ended well."""
 
 
 class ChangeState(StrEnum):
@@ -30,6 +32,8 @@ class Want(Struct, frozen=True, omit_defaults=True):
     goal: Goal
     generation: int = 0
     """Which one shall be ready."""
+    run: int = 0
+    """Which one shall have ended."""
 
 
 class Asked(Struct, frozen=True, omit_defaults=True):

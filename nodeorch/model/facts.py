@@ -25,6 +25,13 @@ class Tick(_Fact, frozen=True):
     """Time passed."""
 
 
+class ClockSeen(_Fact, frozen=True):
+    """The wall clock was set, or is told for the first time."""
+
+    ahead: float
+    """Wall time less boot time, seconds."""
+
+
 class Loaded(_Fact, frozen=True):
     """What SQLite remembered, at start."""
 
@@ -128,8 +135,8 @@ class StoreSeen(_Fact, frozen=True):
 
 
 class Command(_Fact, frozen=True):
-    """An operator's wish. verb: restart | stop | start | scale | rollback | delete | confirm |
-    shutdown."""
+    """An operator's wish. verb: restart | stop | start | scale | rollback | run | delete |
+    confirm | shutdown."""
 
     verb: str
     workload: str = ""
@@ -140,6 +147,8 @@ class Command(_Fact, frozen=True):
     """The one to go back to, for rollback."""
     change: Asked | None = None
     """The request, to be followed."""
+    args: tuple[str, ...] | None = None
+    """In place of the workload's, for run."""
 
 
 class HookEnd(Struct, frozen=True):
@@ -178,6 +187,7 @@ class Failed(_Fact, frozen=True):
 
 Fact = (
     Tick
+    | ClockSeen
     | Loaded
     | SpecsSeen
     | Listed

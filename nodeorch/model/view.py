@@ -46,6 +46,49 @@ class ProbeView(Struct, frozen=True):
     """When the first of those ended."""
 
 
+class RunView(Struct, frozen=True):
+    """A run of a job."""
+
+    number: int
+    state: str
+    """pending | running | retrying | stopping | succeeded | failed | deadline | replaced |
+    stopped"""
+    reason: str
+    """What it waits for, or how it ended."""
+    cause: str
+    """schedule | declared | operator | found"""
+    words: str
+    """Why it was made."""
+    due_at: str | None
+    made_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    seconds: float | None
+    """From its first start to its end, or to now."""
+    attempts: int
+    exit_code: int | None
+    args: list[str] | None
+    """Its own, in place of the workload's."""
+    instance: str | None
+    """None: its container is not there yet, or not any more."""
+    generation: int
+
+
+class JobView(Struct, frozen=True):
+    schedule: str
+    timezone: str
+    next_at: str | None
+    next_in: float | None
+    next_words: str
+    """In the job's time zone."""
+    active: int
+    """Runs that have not ended."""
+    last: RunView | None
+    """The last that has ended."""
+    skipped: str
+    """The last due time that made no run, and why."""
+
+
 STATES = (
     "running",
     "starting",
@@ -58,6 +101,7 @@ STATES = (
     "stopping",
     "stopped",
     "completed",
+    "scheduled",
     "failed",
     "deleting",
 )
@@ -81,6 +125,8 @@ class WorkloadView(Struct, frozen=True):
     """Differs from generation after a failed update or a rollback."""
     scaled: bool = False
     stopped_by_operator: bool = False
+    job: JobView | None = None
+    """None: it is a service."""
 
 
 class VersionView(Struct, frozen=True):
@@ -271,6 +317,8 @@ class MutationView(Struct, frozen=True):
     """The journal's number of the last entry it made: `nodeorch events --after`."""
     change: int | None = None
     """Its number: /v1/changes. None of a dry run."""
+    run: int = 0
+    """The number of the run that it began."""
 
 
 class HealthView(Struct, frozen=True):

@@ -54,6 +54,16 @@ class Condition(StrEnum):
 
 class Kind(StrEnum):
     SERVICE = "service"
+    JOB = "job"
+    """Runs, ends, and runs again when its schedule or a person says so."""
+
+
+class Concurrency(StrEnum):
+    """What becomes of a run whose time comes while another one has not ended."""
+
+    ALLOW = "allow"
+    FORBID = "forbid"
+    REPLACE = "replace"
 
 
 class Protocol(StrEnum):
@@ -280,6 +290,18 @@ class Security(_Spec, frozen=True):
     privileged: bool = False
 
 
+class Job(_Spec, frozen=True):
+    """When a job runs, and how often it is tried; only with kind = "job"."""
+
+    schedule: str | None = None
+    timezone: Annotated[str, Meta(min_length=1)] = "UTC"
+    catch_up: Seconds = 3600.0
+    concurrency: Concurrency = Concurrency.FORBID
+    deadline: Seconds | None = None
+    retries: Annotated[int, Meta(ge=0, le=100)] = 0
+    keep: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
 class Logs(_Spec, frozen=True):
     max_size: Annotated[int, Meta(ge=64 * 1024, extra={"unit": "bytes"})] = 10 * MIB
 
@@ -302,6 +324,7 @@ class Workload(_Spec, frozen=True):
     probes: Probes = Probes()
     hooks: Hooks = Hooks()
     restart: Restart = Restart()
+    job: Job | None = None
     stop: Stop = Stop()
     security: Security = Security()
     logs: Logs = Logs()
@@ -310,6 +333,15 @@ class Workload(_Spec, frozen=True):
     @property
     def name(self) -> str:
         return self.main.name
+
+    @property
+    def is_job(self) -> bool:
+        return self.main.kind is Kind.JOB
+
+    @property
+    def terms(self) -> Job:
+        """Of a job, also when nothing is said about them."""
+        return self.job or Job()
 
     @property
     def conditions(self) -> dict[str, Condition]:

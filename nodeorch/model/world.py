@@ -1,8 +1,8 @@
 """The world: everything the deciders may know, frozen.
 
 Times are seconds of CLOCK_BOOTTIME unless a name says ``wall``: a stepped wall
-clock decides nothing. ``Record`` structs outlive the daemon (SQLite); the rest is
-seen anew after a start.
+clock decides nothing but when a job is due. ``Record`` structs outlive the daemon
+(SQLite); the rest is seen anew after a start.
 """
 
 from __future__ import annotations
@@ -12,86 +12,15 @@ from enum import StrEnum
 from msgspec import Struct
 
 from nodeorch.model.change import Change
+from nodeorch.model.job import JobRecord
 from nodeorch.model.pressure import Pressure, PressureRules
+from nodeorch.model.why import Code as Code
+from nodeorch.model.why import Why as Why
 from nodeorch.model.workload import Workload
 
 
 class _Frozen(Struct, frozen=True, omit_defaults=True):
     pass
-
-
-class Code(StrEnum):
-    """Why something happened or was decided. One vocabulary for exits, actions, holds and notes."""
-
-    # ends of instances
-    EXITED = "Exited"
-    SIGNALED = "Signaled"
-    OOM_KILLED = "OomKilled"
-    PROBE_FAILED = "ProbeFailed"
-    HOOK_FAILED = "HookFailed"
-    OPERATOR = "Operator"
-    HOST_REBOOTED = "HostRebooted"
-    REMOVED_OUTSIDE = "RemovedOutside"
-    PAUSED_OUTSIDE = "PausedOutside"
-    RENAMED_OUTSIDE = "RenamedOutside"
-    # decisions
-    MISSING = "Missing"
-    SURPLUS = "Surplus"
-    RESTART = "Restart"
-    BACKOFF = "Backoff"
-    CRASH_LOOP = "CrashLoop"
-    COMPLETED = "Completed"
-    POLICY = "Policy"
-    DEPENDENCY = "Dependency"
-    NO_ROOM = "NoRoom"
-    DELETED = "Deleted"
-    SHUTDOWN = "Shutdown"
-    EVICTED = "Evicted"
-    UPDATE = "Update"
-    UPDATED = "Updated"
-    UPDATE_FAILED = "UpdateFailed"
-    ROLLBACK = "Rollback"
-    IMAGE = "Image"
-    IMAGE_FAILED = "ImageFailed"
-    DRIFT = "DriftDetected"
-    LIMITS = "Limits"
-    HOOK = "Hook"
-    READY = "Ready"
-    NOT_READY = "NotReady"
-    STARTED = "Started"
-    STOPPED = "Stopped"
-    ADOPTED = "Adopted"
-    CREATED = "Created"
-    REMOVED = "Removed"
-    FAILED = "Failed"
-    STUCK = "Stuck"
-    LOOK = "Look"
-    # people inside instances
-    EXEC = "Exec"
-    COPIED = "Copied"
-    # specs and the node
-    SPEC_ACCEPTED = "SpecAccepted"
-    SPEC_REJECTED = "SpecRejected"
-    DELETION_HELD = "DeletionHeld"
-    DELETION_CONFIRMED = "DeletionConfirmed"
-    ENGINE_DOWN = "EngineDown"
-    ENGINE_UP = "EngineUp"
-    STATE_REBUILT = "StateRebuilt"
-    PRESSURE = "Pressure"
-    STORE_FAILED = "StoreFailed"
-    STORE_WORKS = "StoreWorks"
-    CHANGE_DONE = "ChangeDone"
-    CHANGE_FAILED = "ChangeFailed"
-    CHANGE_SUPERSEDED = "ChangeSuperseded"
-    DAEMON_STARTED = "DaemonStarted"
-    DAEMON_STOPPED = "DaemonStopped"
-
-
-class Why(_Frozen, frozen=True):
-    """A reason: a code for programs and words for people."""
-
-    code: Code
-    words: str
 
 
 class State(StrEnum):
@@ -298,6 +227,8 @@ class DesiredRecord(_Frozen, frozen=True):
     image_failures: int = 0
     image_next_try: float | None = None
     image_error: str | None = None
+    job: JobRecord | None = None
+    """Of a job."""
 
 
 class WorkloadState(_Frozen, frozen=True):
@@ -308,6 +239,8 @@ class WorkloadState(_Frozen, frozen=True):
     create_error: str | None = None
     create_next_try: float | None = None
     create_failures: int = 0
+    next_due: float | None = None
+    """Wall time of a job's next due time; None: it has none, or it is still to be worked out."""
 
     @property
     def workload(self) -> Workload:
@@ -369,6 +302,8 @@ class World(_Frozen, frozen=True):
     rebuilding: bool = False
     """The database was lost: sealed containers are taken back at the next listing."""
     pressure: Pressure = Pressure()
+    wall_ahead: float | None = None
+    """Wall time less boot time; None: nobody has told it yet."""
     store_trouble: str = ""
     """Why nothing can be written down at present; then nothing is created or removed."""
     serial: int = 0

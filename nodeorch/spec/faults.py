@@ -24,6 +24,8 @@ class Fault(Struct, frozen=True):
     on_key: bool = False
     """Point at the key, not at the value."""
     severity: str = "error"
+    inside: int = 0
+    """Point so many characters into the string that is the value."""
     uses: tuple[Path, ...] = ()
     """Other values that the judgement rests on; if one of those is wrong, it is not made."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nodeorch.model.workload import MIB, Workload
-from nodeorch.spec import contents, rules, rules_hooks, rules_io
+from nodeorch.spec import contents, rules, rules_hooks, rules_io, rules_jobs
 from nodeorch.spec.envfile import EnvFileError, parse_env_file
 from nodeorch.spec.faults import Fault, Faults, quote
 from nodeorch.spec.mounts import ALLOWED_SOURCES, normalise
@@ -91,7 +91,7 @@ def _judge(
     if default_memory is None and workload.resources.memory is None:
         fix = 'add [resources] memory = "256MiB" (or a default to nodeorch.toml)'
         yield Fault(("resources", "memory"), "E220", "is required on this node", fix, on_key=True)
-    for rule in (*rules.RULES, *rules_io.RULES, *rules_hooks.RULES):
+    for rule in (*rules.RULES, *rules_io.RULES, *rules_hooks.RULES, *rules_jobs.RULES):
         yield from rule(workload)
     yield from rules_io.volumes(workload, allowed, guarded)
     yield from contents.rules(workload, allowed, guarded)

@@ -56,6 +56,11 @@ E238 listens where others can reach it
 E250 hook: not exactly one of exec and http
 E251 file: not exactly one of content and source
 E252 file: its source cannot be read, or its content not kept
+E260 [job] in a service
+E261 schedule cannot be read, or never comes
+E262 unknown time zone
+E263 a job cannot have that
+E264 runs side by side with one host port
 E301 workloads wait for each other in a circle
 E302 two workloads want one host port
 W303 waits for a workload that is not declared (yet)
@@ -156,6 +161,7 @@ def _placed(
         line, column = find(fault.path, fault.on_key) if find else at or (1, 1)
         line = min(max(line, 1), len(lines))
         text = lines[line - 1].rstrip("\r")
+        column += _into(text, column, fault.inside)
         column = min(max(column, 1), len(text) + 1)
         yield Problem(
             file,
@@ -168,6 +174,12 @@ def _placed(
             fault.severity,
             text,
         )
+
+
+def _into(text: str, column: int, inside: int) -> int:
+    """Columns from a value's first quote to a character inside it; of other spellings none."""
+    plain = text[column - 1 : column] in ("'", '"') and text[column : column + 2] != '""'
+    return inside + 1 if inside and plain and "\\" not in text else 0
 
 
 def field_name(stem: str, path: Path) -> str:

@@ -27,7 +27,7 @@ WORDS: dict[str, dict[str, Word]] = {
     "Main": {
         "name": Word("the workload's name; the same as the file's", '"web"'),
         "image": Word("image reference, with tag or digest", '"localhost/web:1"'),
-        "kind": Word("the only kind so far", '"service"'),
+        "kind": Word('`"job"`: it runs and ends; see Jobs', '"job"'),
         "command": Word(
             "replaces the image's command and entrypoint", '["httpd", "-f", "-p", "8080"]'
         ),
@@ -254,6 +254,39 @@ WORDS: dict[str, dict[str, Word]] = {
         ),
         "max": Word("no pause is longer", '"10s"'),
         "reset": Word("having run this long forgets earlier failures", '"2m"'),
+    },
+    "Job": {
+        "schedule": Word(
+            "when it runs: five cron fields, or `@hourly`, `@daily`, `@weekly`, `@monthly`, "
+            "`@yearly`",
+            '"30 3 * * *"',
+        ),
+        "timezone": Word("of the schedule; the host's `tzdata` has to know it", '"Europe/Berlin"'),
+        "catch_up": Word(
+            "a run that was missed is made up for when it is no later than this. At least ten "
+            "seconds, so that a restart of the daemon loses none",
+            '"6h"',
+        ),
+        "concurrency": Word(
+            'when a run is due and another has not ended: `"forbid"` skips it, `"replace"` stops '
+            'the other first, `"allow"` runs both, up to 20',
+            '"replace"',
+        ),
+        "deadline": Word(
+            "for a run from when it was made, with its waiting and its retries; then it is "
+            "stopped and has failed",
+            '"2h"',
+        ),
+        "retries": Word(
+            "how often a failed run is tried again, after a pause by `[restart] backoff` that "
+            "doubles",
+            "2",
+        ),
+        "keep": Word(
+            "ended runs that are remembered. The containers of the last three are kept for their "
+            "logs",
+            "30",
+        ),
     },
     "Stop": {
         "signal": Word("sent to the first process", '"SIGINT"'),

@@ -80,6 +80,9 @@ class Harness:
         self.do(self.standin.obey)
 
 
-def spec(name: str, more: str = "", image: str = "localhost/web:1") -> str:
+def spec(
+    name: str, more: str = "", image: str = "localhost/web:1", schedule: str | None = None
+) -> str:
     head = f'[workload]\nname = "{name}"\nimage = "{image}"\n'
-    return f'{head}{more}\n[resources]\nmemory = "64MiB"\n'
+    job = f'[job]\nschedule = "{schedule}"\n' if schedule else ""
+    return f'{head}{more}\n{job}[resources]\nmemory = "64MiB"\n'

@@ -16,6 +16,7 @@ from nodeorch.daemon.history import History
 from nodeorch.daemon.stats import Stats
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.commands import refusal
+from nodeorch.decide.jobview import run_views
 from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
 from nodeorch.decide.status import Surroundings, workload_view
@@ -29,6 +30,7 @@ from nodeorch.model.view import (
     HistoryView,
     HostStats,
     Pressure,
+    RunView,
     StatsView,
     WorkloadView,
 )
@@ -55,7 +57,7 @@ from nodeorch.ports import (
 )
 from nodeorch.spec.load import load_text
 from nodeorch.spec.settings import PathSettings, Settings
-from tests.api.nought import StandInClock, no_meters
+from tests.api.nought import WALL, StandInClock, no_meters
 from tests.fakes.files import FakeFiles
 from tests.fakes.terminal import FakeTerminal
 
@@ -174,7 +176,8 @@ class StandIn:
         self.reject: dict[str, str] = {}
         self.stall: asyncio.Event | None = None
         engine = Engine(answering=True, words="answering", listed_at=1.0, list_due=FOREVER)
-        self.world = World(node=Node(name="h1", memory=8 << 30), engine=engine)
+        node = Node(name="h1", memory=8 << 30)
+        self.world = World(node=node, engine=engine, wall_ahead=WALL)
         self._changed = asyncio.Event()
         self._subscribers: set[asyncio.Queue[Entry | None]] = set()
         self._directory = directory
@@ -257,6 +260,11 @@ class StandIn:
             return False
         finally:
             self.waiting -= 1
+
+    def runs(self, name: str) -> list[RunView]:
+        around = Surroundings(now=self.clock.now(), wall=self.clock.wall())
+        state = self.world.workloads.get(name)
+        return run_views(self.world, state, around) if state else []
 
     def stats(self) -> StatsView:
         return self._stats.live(self.world, self._around())

@@ -84,7 +84,7 @@ def schema_of(kind: str, route: Route, status: str = "200") -> dict[str, Any]:
 
 
 def furnish(harness: Harness) -> None:
-    harness.declare(WEB, spec("db", "replicas = 2"))
+    harness.declare(WEB, spec("db", "replicas = 2"), spec("job", 'kind = "job"', schedule="@daily"))
     for state in harness.standin.world.workloads.values():
         for instance in state.instances.values():
             line = LogLine(instance.name, "stdout", "2024-05-01T10:00:02Z", "hi")
@@ -112,7 +112,8 @@ REFUSED = {"/v1/confirm", "/v1/workloads/{name}/rollback"}
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_the_documented_answer_is_the_real_one(harness: Harness, route: Route) -> None:
     furnish(harness)
-    path = route.path.replace("{name}", "web").replace("{id}", "1")
+    name = "job" if route.path.endswith("/run") else "web"
+    path = route.path.replace("{name}", name).replace("{id}", "1")
     query = {"timeout": "0"} if "timeout" in route.query else {}
     query |= {"path": PATHS[route.path]} if route.path in PATHS else {}
     body = BODIES.get(route.path, {}) if route.takes is not None else None

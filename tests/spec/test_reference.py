@@ -33,8 +33,6 @@ EITHER = {
     "PreStop": {"exec", "http"},
 }
 """Of these one is required, so that nothing can be compared with a text that lacks it."""
-ALONE = {("Main", "kind")}
-"""Has one value only, which is its default."""
 
 
 def _maker() -> Any:
@@ -65,7 +63,8 @@ def _text(name: str, keys: dict[str, str], beside: str) -> str:
         inner = f"{{ {ENTRY} = {made} }}" if part.endswith("{}") else made
         made = f"{{ {key} = {f'[{made}]' if part.endswith('[]') else inner} }}"
     root = made.removeprefix("{ ").removesuffix(" }")
-    return f"{root}\n{_text('Main', {}, '')}"
+    kind = {"kind": '"job"'} if way == ["job"] else {}
+    return f"{root}\n{_text('Main', kind, '')}"
 
 
 def _load(text: str) -> Workload:
@@ -108,7 +107,7 @@ def test_each_example_is_good_and_takes_effect_as_the_table_says(name: str, fiel
     key = field.encode_name
     word = WORDS[name][key]
     given = _load(_text(name, {key: word.example}, word.beside))
-    if field.required or key in EITHER.get(name, ()) or (name, key) in ALONE:
+    if field.required or key in EITHER.get(name, ()):
         return
     absent = _load(_text(name, {}, word.beside))
     assert given != absent, "an example shows something else than the default"
