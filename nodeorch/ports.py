@@ -197,6 +197,9 @@ class Cgroups(Protocol):
     def kill(self, container_id: str) -> int:
         """SIGKILL to all that is left in a container's cgroup; how many processes."""
 
+    def sweep(self, container_id: str) -> None:
+        """Remove the empty cgroup of a container that is gone, where the sandbox allows it."""
+
 
 class Deaths(Protocol):
     """Watches first processes by pidfd; reports facts.Died."""

@@ -7,6 +7,7 @@ that OOM kills can still be counted when the first process is already dead.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -207,6 +208,13 @@ class CgroupReader:
             finally:
                 os.close(handle)
         return killed
+
+    def sweep(self, container_id: str) -> None:
+        for place in self._where(container_id):
+            for path in place.values():
+                for folder, _, _ in os.walk(path, topdown=False):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(folder)
 
     def _processes(self, container_id: str) -> Iterator[int]:
         """Also of the cgroups below: some runtimes make one."""

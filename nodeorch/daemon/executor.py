@@ -243,7 +243,13 @@ class Executor:
 
     async def _remove(self, action: RemoveContainer) -> Done:
         await self._engine.remove(action.container_id)
-        self._cgroups.kill(action.container_id)  # what the engine knew nothing of
+        deadline = self._clock.now() + CLEAN_PATIENCE
+        # What the engine knew nothing of: it may have died in the middle of a start.
+        while self._cgroups.kill(action.container_id):
+            if self._clock.now() >= deadline:
+                break
+            await asyncio.sleep(CLEAN_PAUSE)
+        self._cgroups.sweep(action.container_id)
         return Done(action=action)
 
     async def _unpause(self, action: UnpauseContainer) -> Done:

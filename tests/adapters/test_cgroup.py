@@ -280,6 +280,20 @@ def test_limits_of_a_real_container(lab: Lab) -> None:
     assert reader.limits(1, container) is None
 
 
+def test_an_empty_cgroup_is_swept_and_one_that_lives_is_not(lab: Lab) -> None:
+    container = lab.podman("run", "-d", "--network=none", IMAGE)
+    reader = CgroupReader()
+    pid = lab.pid(container)
+    assert reader.limits(pid, container)
+    reader.sweep(container)
+    assert reader.usage(pid, container), "it runs on in its cgroup"
+    with late_teardown(container) as frozen:
+        assert reader.kill(container) == 1
+        wait_for(frozen.is_set, 10, "it has ended")
+        reader.sweep(container)
+        assert reader.oom_kills(container) is None
+
+
 def test_an_oom_kill_right_after_the_start_is_counted(lab: Lab) -> None:
     """Its first process is dead before anybody could ask where its cgroup is."""
     eat = ("--memory=16m", IMAGE, "tail", "/dev/zero")

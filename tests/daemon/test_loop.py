@@ -360,7 +360,7 @@ async def test_a_removal_leaves_no_process_behind(tmp_path: Path) -> None:
         rig.cgroups.left[(await rig.running()).record.container_id] = 1
         await rig.tell(SpecsSeen(workloads={}, deleted=("web",)))
         await rig.until(lambda: not rig.loop.world.workloads)
-    assert rig.cgroups.left == {}
+    assert rig.cgroups.left == {} and len(rig.cgroups.swept) == 1
 
 
 async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class FakeCgroups:
         self._engine = engine
         self._now = now
         self.memory = 1 << 20
+        self.swept: list[str] = []
         self.left: dict[str, int] = {}
         """Container → processes of which the engine knows nothing."""
 
@@ -91,6 +92,9 @@ class FakeCgroups:
 
     def kill(self, container_id: str) -> int:
         return self.left.pop(container_id, 0)
+
+    def sweep(self, container_id: str) -> None:
+        self.swept.append(container_id)
 
     def belongs(self, pid: int, container_id: str) -> bool:
         return self._box(pid, container_id) is not None
