@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
+from nodeorch.model.workload import Workload
 from nodeorch.spec.load import load_text
 from nodeorch.spec.problems import errors
 from nodeorch.spec.schema import schema
 from nodeorch.spec.settings import Settings, load_settings
+from nodeorch.spec.together import check_together
 from nodeorch.spec.walk import plain, type_info
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +113,18 @@ def _tests(path: Path) -> set[str]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, kinds)}
     return {name for name in found if name.startswith("test_")}
+
+
+def test_the_workloads_of_the_guide_go_together() -> None:
+    guide = (ROOT / "docs" / "from-compose.md").read_text()
+    named: dict[str, Workload] = {}
+    for text in re.findall(r"^```toml\n(.*?)^```$", guide, re.S | re.M):
+        workload, _ = load_text(text, "block.toml")
+        assert workload is not None and workload.name not in named
+        assert f"`{workload.name}.toml`" in guide
+        named[workload.name] = workload
+    assert len(named) >= 4
+    assert check_together(named, {}) == {}
 
 
 def test_each_page_is_in_the_index() -> None:
