@@ -22,6 +22,10 @@ MARK = re.compile(r"^<!-- (\w+): made by packaging/spec_reference\.py -->\n\n", 
 HEAD = "| Key | Value | Default | Change | Example | Meaning |\n|---|---|---|---|---|---|\n"
 
 
+class Wordless(Exception):
+    """A field of the model that no words describe. The message says what to do."""
+
+
 def structs() -> dict[str, tuple[inspect.StructType, list[str]]]:
     """Name → (struct, where it is first found), of everything in a workload file.
 
@@ -109,7 +113,9 @@ def table(name: str) -> str:
     made = HEAD
     for field in shown(info):
         key = field.encode_name
-        word = WORDS[name][key]
+        word = WORDS.get(name, {}).get(key)
+        if word is None:
+            raise Wordless(f"nodeorch/spec/words.py says nothing of {name}.{key}; add it there")
         default = properties[key].get("default")
         written = "required" if field.required else f"`{json.dumps(default)}`"
         cells = (
@@ -136,7 +142,11 @@ def page(text: str) -> str:
 
 def main() -> int:
     present = PAGE.read_text()
-    wanted = page(present)
+    try:
+        wanted = page(present)
+    except Wordless as error:
+        print(f"cannot write {PAGE}: {error}")
+        return 1
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(wanted)
     elif present != wanted:
