@@ -103,22 +103,28 @@ def leaks(host: Host, parts: Mapping[str, Part]) -> list[str]:
     found += [f"network {name}" for name in networks if name != "podman"]
     found += [f"volume {name}" for name in host.lab.podman("volume", "ls", "-q").split()]
     ours = {row["Id"] for row in rows}
-    for parent in Path("/sys/fs/cgroup").glob("*/libpod_parent"):
-        for group in parent.glob("libpod-*"):
-            owner = group.name.rpartition("-")[2].removesuffix(".scope")
-            if owner in _known(host) and owner not in ours:
-                found.append(f"cgroup {group}")
+    known = _known(host)
+    groups = Path("/sys/fs/cgroup").glob("*/libpod_parent/libpod-*")
+    owners = {group.name.rpartition("-")[2].removesuffix(".scope") for group in groups}
+    found += [
+        f"cgroup of {owner[:12]}, which was {known[owner]}"
+        for owner in owners & known.keys()
+        if owner not in ours
+    ]
     internal = [e["words"] for e in events(host) if "internal error" in e["words"]]
     return found + internal
 
 
-def _known(host: Host) -> set[str]:
-    """Ids of all containers that this host's engine has ever had: others' cgroups are not ours."""
+def _known(host: Host) -> dict[str, str]:
+    """What became of each container that this host's engine ever had: others' are not ours."""
     log = host.lab.dir / "tmp" / "events" / "events.log"
-    if not log.exists():
-        return set()
-    lines = (json.loads(line) for line in log.read_text().splitlines())
-    return {line["ID"] for line in lines if line.get("Type") == "container"}
+    known: dict[str, str] = {}
+    for line in log.read_text().splitlines() if log.exists() else []:
+        event = json.loads(line)
+        if event.get("Type") == "container":
+            before = known.get(event["ID"], event["Name"])
+            known[event["ID"]] = f"{before}, {event['Status']}"
+    return known
 
 
 def too_much(soaked: Held, fresh: Held, before: Held) -> list[str]:
