@@ -21,6 +21,9 @@ from tests.system.host import Host
 HARSH = 0.5
 """Share of the time in which the daemon is killed, too."""
 
+WARM = 0.3
+"""Share of the rest after which its memory is first looked at."""
+
 
 def soak(host: Host, minutes: float, seed: int, workloads: int) -> list[str]:
     """What is wrong in the end."""
@@ -35,8 +38,10 @@ def soak(host: Host, minutes: float, seed: int, workloads: int) -> list[str]:
     chaos.run(minutes * 60 * HARSH, harsh=True)
     until_real(host, parts)
     _say("declared is real after faults that end the daemon; from here on it lives")
+    calm = minutes * 60 * (1 - HARSH)
+    chaos.run(calm * WARM, harsh=False)
     before = held(host)
-    chaos.run(minutes * 60 * (1 - HARSH), harsh=False)
+    chaos.run(calm * (1 - WARM), harsh=False)
     quiet = time.monotonic()
     until_real(host, parts)
     _say(f"declared is real {time.monotonic() - quiet:.1f} s after the last fault")
