@@ -37,11 +37,12 @@ def plan_workload(turn: Turn, state: WorkloadState) -> None:
         return
     if state.record.stopped:
         turn.hold(state.workload.name, "", STOPPED)
-        for instance in instances:
-            take_down(turn, state, instance, STOPPED)
-        return
     if state.workload.is_job:
         plan_runs(turn, state)
+        return
+    if state.record.stopped:
+        for instance in instances:
+            take_down(turn, state, instance, STOPPED)
         return
     slots: dict[int, list[Instance]] = {slot: [] for slot in range(state.replicas)}
     for instance in instances:

@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from nodeorch.model.actions import CreateContainer, StartContainer, StopContainer
-from nodeorch.model.facts import Command
+from nodeorch.model.facts import ClockSeen, Command, Done, EngineSeen, Loaded
 from nodeorch.model.job import Outcome
 from nodeorch.model.workload import Backoff, Concurrency, Condition, Restart
-from nodeorch.model.world import State
+from nodeorch.model.world import State, World
 from tests.decide.jobstory import JobStory, job
 from tests.decide.story import Story, workload
 
@@ -144,18 +144,15 @@ def test_the_deadline_counts_the_waiting_too() -> None:
     assert story.containers == {}, "a container that never ran has no log to keep"
 
 
-def test_who_was_done_before_the_stop_has_succeeded() -> None:
+def test_one_that_obeys_its_stop_with_code_0_has_not_succeeded() -> None:
     story = JobStory(job(deadline=60.0)).up()
     story.now += 61
     story.wait(0.0)
     stop = story.until(StopContainer)
     ended = replace(story.containers["c1"], state=State.EXITED, pid=0, exit_code=0)
     story.containers["c1"] = ended
-    story.die_quietly = None  # type: ignore[attr-defined]
-    from nodeorch.model.facts import Done
-
     story.tell(Done(action=stop, container=ended)).settle()
-    assert story.outcomes() == [Outcome.DEADLINE], "it obeyed a stop: that is no success"
+    assert story.outcomes() == [Outcome.DEADLINE]
 
 
 # concurrency -------------------------------------------------------------------------------
@@ -325,3 +322,32 @@ def test_a_daemon_killed_between_a_run_and_its_container_makes_it_once() -> None
     assert story.record().last == 1
     story.restart_daemon()
     assert story.running() == {"job.1.g1"} and story.record().last == 1
+
+
+def lost(story: JobStory) -> JobStory:
+    """The next daemon finds no database, and the containers."""
+    story.world = World(node=story.world.node)
+    story.now += 1
+    story.tell(Loaded(desired={}, instances={}, serial=0, rebuilt=True))
+    story.tell(ClockSeen(story.ahead))
+    story.specs()
+    story.tell(EngineSeen(answering=True, words="answers"))
+    story.settle()
+    return story
+
+
+def test_a_lost_database_repeats_no_migration() -> None:
+    story = JobStory(job(), workload("app", needs={"job": Condition.COMPLETED})).up()
+    lost(story.finish(1)).live(60)
+    assert story.took(StartContainer).count("job.1.g1") == 1
+    assert story.outcomes() == [GOOD] and story.running() == {"app.0.g1"}
+    story.command("run", "job").settle()
+    assert "job.2.g1" in story.running()
+
+
+def test_a_lost_database_ends_no_run() -> None:
+    story = JobStory(job(schedule=MINUTELY)).up().live(61)
+    pid = story.instance("job.1.g1").pid
+    assert lost(story).instance("job.1.g1").pid == pid
+    story.finish(1, code=2)
+    assert story.outcomes() == [BAD] and story.record().last == 1
