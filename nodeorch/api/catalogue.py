@@ -15,8 +15,9 @@ from typing import NamedTuple
 from nodeorch import __version__
 from nodeorch.api.openmetrics import Family, Kind, Labels, Value
 from nodeorch.meters import Histogram, Meters, Process, WorkloadMeter, short
+from nodeorch.model.job import JobRecord, Outcome, Run
 from nodeorch.model.view import STATES, WorkloadView
-from nodeorch.model.world import World
+from nodeorch.model.world import WorkloadState, World
 
 Samples = Iterable[tuple[Labels, Value]]
 
@@ -81,6 +82,30 @@ def _met_by(get: Callable[[WorkloadMeter], Counter[str]]) -> Callable[[Reading],
         ]
 
     return read
+
+
+def _job(
+    get: Callable[[WorkloadState, JobRecord], float | None],
+) -> Callable[[Reading], Samples]:
+    """A value of each job."""
+
+    def read(reading: Reading) -> Samples:
+        for name, state in sorted(reading.world.workloads.items()):
+            if state.workload.is_job:
+                value = get(state, state.record.job or JobRecord())
+                if value is not None:
+                    yield (name,), value
+
+    return read
+
+
+def _last(job: JobRecord) -> Run | None:
+    """The last run that has ended."""
+    return max((run for run in job.runs if run.outcome), key=lambda run: run.number, default=None)
+
+
+def _succeeded(run: Run) -> bool:
+    return run.outcome is Outcome.SUCCEEDED
 
 
 def _actions(reading: Reading) -> Samples:
@@ -265,6 +290,31 @@ WORKLOADS = Section(
     ),
 )  # fmt: skip
 
+JOBS = Section(
+    "Jobs",
+    (
+        _gauge(
+            "job_runs_active", ("workload",), "Runs that have not ended.",
+            _job(lambda state, job: len(job.active)),
+        ),
+        _gauge(
+            "job_next_run_time_seconds", ("workload",),
+            "When the next run is due, since 1970; absent without a schedule.",
+            _job(lambda state, job: state.next_due),
+        ),
+        _gauge(
+            "job_last_end_time_seconds", ("workload",),
+            "When its last run ended, since 1970; absent before.",
+            _job(lambda state, job: run.ended_wall if (run := _last(job)) else None),
+        ),
+        _gauge(
+            "job_last_succeeded", ("workload",),
+            "1 if its last run succeeded, else 0; absent before the first has ended.",
+            _job(lambda state, job: int(_succeeded(run)) if (run := _last(job)) else None),
+        ),
+    ),
+)  # fmt: skip
+
 PROBES = Section(
     "Probes",
     (
@@ -298,6 +348,11 @@ NODE = Section(
         _gauge(
             "node_memory_free_bytes", (), "What is left of it.",
             _one(lambda r: max(0, r.world.node.memory - r.requested)),
+        ),
+        _gauge(
+            "node_stalled", (),
+            "1 while the host stalls by the thresholds of [pressure], and evicts.",
+            _one(lambda r: int(bool(r.world.pressure.words))),
         ),
         _gauge(
             "specs_accepted", (), "Declared workloads.", _one(lambda r: len(r.world.workloads))
@@ -350,7 +405,7 @@ API = Section(
     ),
 )  # fmt: skip
 
-SECTIONS = (DAEMON, ENGINE, WORKLOADS, PROBES, NODE, STORE, API)
+SECTIONS = (DAEMON, ENGINE, WORKLOADS, JOBS, PROBES, NODE, STORE, API)
 CATALOGUE: tuple[Metric, ...] = tuple(m for section in SECTIONS for m in section.metrics)
 
 

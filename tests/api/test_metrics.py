@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from nodeorch.api.catalogue import CATALOGUE, Reading
+from nodeorch.api.catalogue import CATALOGUE, JOBS, Reading
 from nodeorch.api.metrics import STALLED, not_ready
 from nodeorch.api.openmetrics import Family, Kind, render
 from nodeorch.api.port import keep_listening
@@ -22,14 +22,16 @@ from nodeorch.api.routes import ROUTES
 from nodeorch.client.unix import _Connection
 from nodeorch.decide.status import NOTHING, workload_view
 from nodeorch.meters import Histogram, ProbeMeter
+from nodeorch.model.facts import ClockSeen
 from nodeorch.model.view import STATES
 from nodeorch.model.workload import Backoff, Probe, Restart, Tcp
+from nodeorch.model.workload import Kind as WorkloadKind
 from nodeorch.model.world import Code, Engine, World
 from nodeorch.ports import ProbeTarget
 from tests.api.harness import WEB, Harness, spec
 from tests.api.nought import no_meters
 from tests.api.standin import Sample
-from tests.decide.story import workload
+from tests.decide.story import Story, workload
 from tests.decide.test_happened import Counted
 from tests.lab.wait import wait_for
 
@@ -137,6 +139,22 @@ def test_it_says_what_is_so(harness: Harness) -> None:
     state = "nodeorch_workload_state"
     shown = {s: value(found, state, workload="web", **{state: s}) for s in STATES}
     assert shown == {s: float(s == "running") for s in STATES}
+
+
+def test_a_job_tells_its_last_and_its_next_run() -> None:
+    story = Story(workload("backup", kind=WorkloadKind.JOB)).up()
+    story.tell(ClockSeen(ahead=1e9)).settle()
+    read = {family.name: family.read for family in JOBS.metrics}
+
+    def values() -> dict[str, float]:
+        reading = Reading(story.world, story.now, [], None, None, 0)  # type: ignore[arg-type]
+        return {name: value for name, get in read.items() for _, value in get(reading)}
+
+    assert values() == {"nodeorch_job_runs_active": 1}
+    story.die(next(iter(story.running())), code=0).settle()
+    ended = values()
+    assert ended["nodeorch_job_runs_active"] == 0 and ended["nodeorch_job_last_succeeded"] == 1
+    assert ended["nodeorch_job_last_end_time_seconds"] > 1e9
 
 
 def test_a_state_that_the_table_lacks_is_shown_all_the_same() -> None:
