@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nodeorch import __version__
+from nodeorch.api import jobvalues
 from nodeorch.api.openmetrics import Family, Kind, Labels, Value
 from nodeorch.meters import Histogram, Meters, Process, WorkloadMeter, short
-from nodeorch.model.job import JobRecord, Outcome, Run
 from nodeorch.model.view import STATES, WorkloadView
-from nodeorch.model.world import WorkloadState, World
+from nodeorch.model.world import World
 
 Samples = Iterable[tuple[Labels, Value]]
 
@@ -84,28 +84,9 @@ def _met_by(get: Callable[[WorkloadMeter], Counter[str]]) -> Callable[[Reading],
     return read
 
 
-def _job(
-    get: Callable[[WorkloadState, JobRecord], float | None],
-) -> Callable[[Reading], Samples]:
+def _job(get: jobvalues.Get) -> Callable[[Reading], Samples]:
     """A value of each job."""
-
-    def read(reading: Reading) -> Samples:
-        for name, state in sorted(reading.world.workloads.items()):
-            if state.workload.is_job:
-                value = get(state, state.record.job or JobRecord())
-                if value is not None:
-                    yield (name,), value
-
-    return read
-
-
-def _last(job: JobRecord) -> Run | None:
-    """The last run that has ended."""
-    return max((run for run in job.runs if run.outcome), key=lambda run: run.number, default=None)
-
-
-def _succeeded(run: Run) -> bool:
-    return run.outcome is Outcome.SUCCEEDED
+    return lambda reading: jobvalues.each(reading.world, get)
 
 
 def _actions(reading: Reading) -> Samples:
@@ -295,22 +276,22 @@ JOBS = Section(
     (
         _gauge(
             "job_runs_active", ("workload",), "Runs that have not ended.",
-            _job(lambda state, job: len(job.active)),
+            _job(jobvalues.active),
         ),
         _gauge(
             "job_next_run_time_seconds", ("workload",),
             "When the next run is due, since 1970; absent without a schedule.",
-            _job(lambda state, job: state.next_due),
+            _job(jobvalues.next_due),
         ),
         _gauge(
             "job_last_end_time_seconds", ("workload",),
             "When its last run ended, since 1970; absent before.",
-            _job(lambda state, job: run.ended_wall if (run := _last(job)) else None),
+            _job(jobvalues.last_end),
         ),
         _gauge(
             "job_last_succeeded", ("workload",),
             "1 if its last run succeeded, else 0; absent before the first has ended.",
-            _job(lambda state, job: int(_succeeded(run)) if (run := _last(job)) else None),
+            _job(jobvalues.last_succeeded),
         ),
     ),
 )  # fmt: skip
