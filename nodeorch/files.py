@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nodeorch.spec.mounts import GUARDED, allowed_mount, refused_mount
 
@@ -15,6 +15,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
+ELSEWHERE = "share a folder of its own, such as /srv/NAME"
 
 
 class Unreadable(OSError):
@@ -27,10 +28,13 @@ class Unreadable(OSError):
         self.fix = fix
 
 
-def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
+def read_regular(
+    path: str | os.PathLike[str], limit: int, refused: Callable[[str], str | None] | None = None
+) -> bytes:
     """The bytes of a regular file (a symlink to one is followed), at most ``limit`` of them.
 
-    Never blocks on a pipe, and never opens a device or a socket. Raises Unreadable.
+    Never blocks on a pipe, and never opens a device or a socket. ``refused`` is asked where the
+    file that was opened lies, and answers as refused_place(). Raises Unreadable.
     """
     name = os.fspath(path)
     try:
@@ -39,6 +43,8 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
         handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         with open(handle, "rb", buffering=0) as file:
             _regular(name, os.fstat(handle), limit)
+            if refused and (why := refused(os.readlink(f"/proc/self/fd/{handle}"))):
+                raise Unreadable(name, f"it {why}", ELSEWHERE)
             content = _read(file.fileno(), limit + 1)
     except Unreadable:
         raise
@@ -67,10 +73,18 @@ def refused_place(path: str, allowed: Sequence[str], guarded: Sequence[str]) -> 
 
 
 def read_source(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> bytes:
-    """A file of the host that a workload is given. Raises OSError."""
-    if why := refused_place(path, allowed, guarded):
-        raise Unreadable(path, f"it {why}", "share a folder of its own, such as /srv/NAME")
-    return read_regular(path, limit)
+    """A file of the host that a workload is given. Raises OSError.
+
+    Its place is judged before the opening and after it: who may write to the folder can put a
+    symlink there in between.
+    """
+
+    def refused(place: str) -> str | None:
+        return refused_place(place, allowed, guarded)
+
+    if why := refused(path):
+        raise Unreadable(path, f"it {why}", ELSEWHERE)
+    return read_regular(path, limit, refused)
 
 
 def read_env(path: str, limit: int, allowed: Sequence[str], guarded: Sequence[str]) -> str:

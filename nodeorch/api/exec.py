@@ -198,14 +198,18 @@ class _Session:
 
     async def _listen(self) -> None:
         """Never waits for the command to take its input: what follows may be a signal."""
+        ended = False
         while (got := await self._incoming.next()) is not None:
             kind, payload = got
+            if ended and kind in (frames.INPUT, frames.INPUT_ENDS):
+                raise BadFrame("input after its end")
             if kind == frames.INPUT:
                 self._credit -= len(payload)
                 if self._credit < 0 or not payload:
                     raise BadFrame("more input than it was allowed to send, or none in a frame")
                 self._input.put_nowait(payload)
             elif kind == frames.INPUT_ENDS:
+                ended = True
                 self._input.put_nowait(None)
             elif kind == frames.SIZE:
                 await self.terminal.resize(*frames.size_of(payload))
@@ -213,7 +217,8 @@ class _Session:
                 await self.terminal.signal(payload.decode())
             else:
                 raise BadFrame(f"a frame {kind!r} that means nothing here")
-        self._input.put_nowait(None)
+        if not ended:
+            self._input.put_nowait(None)
 
     async def _feed(self) -> None:
         while (data := await self._input.get()) is not None:

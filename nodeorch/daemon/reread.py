@@ -48,5 +48,7 @@ async def tidy(shelf: Shelf, store: Store, world: World, changed: Iterable[str])
             now = [v for v in (state.record.target, state.record.previous) if v is not None]
             all = [*now, *(version for _, version in await store.versions(name))]
             kept = {file.digest for version in all for file in version.workload.files}
-            laid = {file.digest for version in now for file in version.workload.files}
+            # A job's run goes on, and is tried again, in the container it began in.
+            used = all if state.workload.is_job else now
+            laid = {file.digest for version in used for file in version.workload.files}
             await asyncio.to_thread(shelf.tidy, name, kept, laid)

@@ -75,7 +75,9 @@ def _stop(state: WorkloadState, fact: Command, now: float) -> WorkloadState:
 
 
 def _start(state: WorkloadState, fact: Command, now: float) -> WorkloadState:
-    seq = state.record.operator_seq + (0 if _up(state) else 1)
+    # It revives what has ended for good: a service's instances, but no run of a job.
+    revives = not (state.workload.is_job or _up(state))
+    seq = state.record.operator_seq + revives
     return _forgive(replace(state, record=replace(state.record, stopped=False, operator_seq=seq)))
 
 

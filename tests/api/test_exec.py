@@ -102,6 +102,15 @@ def test_who_sends_more_than_the_credit_is_cut_off(harness: Harness, client: Cli
     wait_for(lambda: terminal(harness).closed)
 
 
+def test_who_ends_the_input_twice_is_cut_off(harness: Harness, client: Client) -> None:
+    """No credit counts the ends: a queue of them would have no bound."""
+    talk = Talk(client, command=["sleep", "100"], stdin=True)
+    talk.send(frames.INPUT_ENDS)
+    talk.send(frames.INPUT_ENDS)
+    assert b"after its end" in talk.until(frames.FAILED)
+    wait_for(lambda: terminal(harness).closed)
+
+
 def test_signals_and_sizes_pass_input_that_is_stuck(harness: Harness, client: Client) -> None:
     talk = Talk(client, command=["sleep", "100"], stdin=True, tty=True, rows=1, columns=2)
     for _ in range(frames.CREDIT // frames.LONGEST):

@@ -12,7 +12,7 @@ from nodeorch.adapters.shelf import FileShelf
 from nodeorch.daemon.reread import reread, tidy
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.files import read_regular
-from nodeorch.model.workload import File, Workload
+from nodeorch.model.workload import File, Kind, Workload
 from nodeorch.ports import StoreError
 from tests.daemon.rig import rigged, spec
 from tests.lab.wait import async_wait_for
@@ -173,3 +173,19 @@ async def test_the_shelf_follows_the_history(tmp_path: Path) -> None:
         kept = {p.name for p in (tmp_path / "files" / "web").iterdir() if "." not in p.name}
         assert kept == {digest("one"), digest("two")}
         assert shelf.workloads() == ["web"]
+
+
+async def test_a_run_of_an_older_generation_finds_its_files_when_it_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    """Its container mounts them, whatever has been declared since."""
+    async with rigged(tmp_path) as rig:
+        shelf, laid = FileShelf(tmp_path / "files", read_regular), []
+        for text in ("one", "two"):
+            file = File(target="/etc/a", digest=digest(text))
+            shelf.keep("web", file.digest, text.encode())
+            laid.append(Path(shelf.lay("web", file.digest, 0o444)))
+            await rig.declare(spec(kind=Kind.JOB, files=(file,)))
+        await rig.until(lambda: (s := rig.loop.world.workloads["web"]) and s.record.latest == 2)
+        await tidy(shelf, rig.loop.store, rig.loop.world, ["web"])
+        assert all(path.exists() for path in laid)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodeorch.files import Unreadable, read_regular
+from nodeorch.files import Unreadable, read_regular, read_source
 
 
 def why(path: Path | str, limit: int = 100) -> str:
@@ -65,3 +65,24 @@ def test_a_file_that_grows_while_it_is_read(
     monkeypatch.setattr(os, "fstat", lambda handle: small)
     monkeypatch.setattr(os, "stat", lambda path: small)
     assert "larger than 100" in why(file, 100)
+
+
+def test_a_symlink_put_there_after_the_look_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may write to the folder, a workload among them, can wait for that moment."""
+    shared, secret = tmp_path / "shared", tmp_path / "secret"
+    shared.mkdir()
+    secret.write_text("sentinel-9")
+    source, really = shared / "a.conf", os.open
+    source.write_text("a")
+
+    def open_late(path: str, flags: int) -> int:
+        source.unlink()
+        source.symlink_to(secret)
+        return really(path, flags)
+
+    assert read_source(str(source), 100, [str(shared)], []) == b"a"
+    monkeypatch.setattr("nodeorch.files.os.open", open_late)
+    with pytest.raises(Unreadable, match="is outside the folders"):
+        read_source(str(source), 100, [str(shared)], [])
