@@ -68,9 +68,14 @@ async def into(call: Call) -> StreamResponse:
         raise _absent(call, instance, path)
     if not seen.directory:
         raise call.bad(f"{path} in {instance.name} is no directory", "name one")
-    words = f"files copied into its {path}, by {await call.by()}"
-    await record(call, Code.COPIED, instance.name, words)
-    await call.supervisor.engine.write_archive(instance.container_id, path, _body(call))
+    by = await call.by()
+    await record(call, Code.COPIED, instance.name, f"files copied into its {path}, by {by}")
+    try:
+        await call.supervisor.engine.write_archive(instance.container_id, path, _body(call))
+    except EngineError as error:
+        words = f"some or all files did not come into its {path}: {error.words}"
+        await record(call, Code.COPIED, instance.name, words)
+        raise
     return answer(seen)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, Lines, rfc3339
+from nodeorch.api.target import is_meant, no_such
 from nodeorch.model.world import World
 from nodeorch.ports import EngineError, LogLine
 
@@ -30,6 +31,9 @@ async def show(call: Call) -> StreamResponse:
     tail = call.whole("tail", 1_000_000)
     since = _since(call)
     instance = call.query("instance")
+    names = sorted(call.supervisor.world.workloads[call.name].instances)
+    if instance is not None and not any(is_meant(name, instance) for name in names):
+        raise no_such(call, instance, names)
     lines = Lines(call)
     if call.flag("follow"):
         follower = _Follower(call, lines, tail, since, instance)
@@ -63,7 +67,8 @@ def _targets(
     return {
         found.record.container_id: name
         for name, found in sorted(state.instances.items() if state else ())
-        if found.record.container_id and (not running or found.running) and instance in (None, name)
+        if found.record.container_id and (not running or found.running)
+        if instance is None or is_meant(name, instance)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from nodeorch.api.call import Call, Problem
 from nodeorch.model.facts import Noted
@@ -25,11 +26,9 @@ def choose(call: Call) -> tuple[InstanceView, int]:
     name = call.known()
     view = call.supervisor.status(name)[0]
     asked = call.query("instance")
-    meant = [i for i in view.instances if asked is None or _is(i.name, asked)]
+    meant = [i for i in view.instances if asked is None or is_meant(i.name, asked)]
     if asked is not None and not meant:
-        names = ", ".join(i.name for i in view.instances) or "none"
-        words = f'cannot {call.does}: it has no instance "{asked[:80]}"; it has {names}'
-        raise Problem(404, words, "NotFound")
+        raise no_such(call, asked, [i.name for i in view.instances])
     running = sorted((i for i in meant if i.pid), key=lambda i: (not i.ready, i.slot))
     if not running:
         state = f"{view.state}{f', {view.reason}' if view.reason else ''}"
@@ -39,8 +38,15 @@ def choose(call: Call) -> tuple[InstanceView, int]:
     return running[0], len(running)
 
 
-def _is(name: str, asked: str) -> bool:
+def is_meant(name: str, asked: str) -> bool:
+    """In full, or without its generation."""
     return name == asked or name.rpartition(".")[0] == asked
+
+
+def no_such(call: Call, asked: str, names: Sequence[str]) -> Problem:
+    has = ", ".join(names) or "none"
+    words = f'cannot {call.does}: it has no instance "{asked[:80]}"; it has {has}'
+    return Problem(404, words, "NotFound")
 
 
 async def record(call: Call, code: Code, instance: str, words: str) -> None:

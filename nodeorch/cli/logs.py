@@ -23,7 +23,7 @@ WAITING = 1000
 @click.option("--tail", type=click.IntRange(0), help="Only the last lines of each instance.")
 @click.option("--since", type=SINCE, help='Since then: "10m" ago, or "2024-05-01T10:00:00Z".')
 @click.option("--grep", type=PATTERN, help="Only lines in which this (Python's re) is found.")
-@click.option("--instance", help="Only this one.")
+@click.option("--instance", help='Only this one: "web.1", or in full.')
 @pass_session
 def command(
     session: Session,
@@ -42,8 +42,10 @@ def command(
 
     names = list(dict.fromkeys(names))
     query = {"follow": follow or None, "tail": tail, "since": since, "instance": instance}
-    known = [name for workload in names for name in _instances(session, workload)]
-    known = [name for name in known if instance in (None, name)]
+    meant = {name: _instances(session, name, instance) for name in names}
+    # When none has it, the daemon says so.
+    names = [name for name in names if meant[name] or instance is None] or names
+    known = [name for found in meant.values() for name in found]
     prefixes = render.Prefixes(known)
     alone = known if len(names) == len(known) == 1 else []
     for line in _lines(session, names, query, follow):
@@ -57,9 +59,10 @@ def command(
         render.say(who + render.log_text(line["text"]), now=follow)
 
 
-def _instances(session: Session, workload: str) -> list[str]:
+def _instances(session: Session, workload: str, asked: str | None) -> list[str]:
     view = session.client.get("/v1/status", {"name": workload})[0]
-    return [instance["name"] for instance in view["instances"]]
+    names = [instance["name"] for instance in view["instances"]]
+    return [n for n in names if asked is None or asked in (n, n.rpartition(".")[0])]
 
 
 def _lines(

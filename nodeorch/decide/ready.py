@@ -6,7 +6,7 @@ ready only while its first process lives, and by the probes of its own generatio
 
 from __future__ import annotations
 
-from nodeorch.model.job import Outcome
+from nodeorch.model.job import Outcome, Run
 from nodeorch.model.workload import Condition, PostStart, Probe, RestartPolicy, Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
 
@@ -58,10 +58,21 @@ def has_completed(instance: Instance) -> bool:
 
 def last_run_succeeded(state: WorkloadState) -> bool:
     """Of a job, and of what is declared now: a success of an earlier version proves nothing."""
-    runs = state.record.job.runs if state.record.job else ()
-    template = state.record.target.template
-    ended = [r.outcome for r in runs if r.outcome is not None and r.template == template]
+    ended = [run.outcome for run in _own_runs(state) if run.outcome is not None]
     return bool(ended) and ended[-1] is Outcome.SUCCEEDED
+
+
+def _own_runs(state: WorkloadState) -> list[Run]:
+    runs = state.record.job.runs if state.record.job else ()
+    return [run for run in runs if run.template == state.record.target.template]
+
+
+def _in_vain(other: WorkloadState) -> str:
+    """What a person has to know and do, when the job has had its run and failed."""
+    last = next(reversed(_own_runs(other)), None)
+    if last is None or last.outcome in (None, Outcome.SUCCEEDED):
+        return ""
+    return f": its run {last.number} ended: {last.words}; `nodeorch run {other.workload.name}`"
 
 
 def budget(probe: Probe) -> float:
@@ -95,7 +106,7 @@ def waits_for(world: World, workload: Workload) -> Why | None:
         elif _holds(other, condition):
             continue
         else:
-            words = f"waits for {name} to be {condition.value}"
+            words = f"waits for {name} to be {condition.value}{_in_vain(other)}"
         return Why(code=Code.DEPENDENCY, words=words)
     return None
 

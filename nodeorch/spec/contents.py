@@ -65,7 +65,7 @@ def _one(
         try:
             content = read(source)
         except OSError as error:
-            words = error.strerror or str(error)
+            words = getattr(error, "why", None) or error.strerror or str(error)
             message = f"cannot read {quote(source)}: {words}"
             fix = "create it, or write content instead"
             faults.add(Fault(("files", i, "source"), "E252", message, fix))

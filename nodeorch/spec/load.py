@@ -139,7 +139,8 @@ def _with_env_file(
         fix = "write one KEY=value a line"
         faults.add(Fault(path, "E231", f"{quote(main.env_file)}: {error}", fix))
     except (OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        words = getattr(error, "why", None) or getattr(error, "strerror", None) or str(error)
+        words = words or type(error).__name__
         fix = "create it, or remove env_file"
         faults.add(Fault(path, "E231", f"cannot read {quote(main.env_file)}: {words}", fix))
     else:

@@ -79,6 +79,16 @@ def test_grep(cli: Cli, write: Any, harness: Harness) -> None:
     assert "cannot read its log" in cli("logs", "db", "--grep", "nothing")[1]
 
 
+def test_of_one_instance(cli: Cli, write: Any) -> None:
+    for name in ("web.0", "web.0.g1"):
+        assert cli("logs", "web", "--instance", name)[1] == "GET /a\nGET /b\n"
+    assert cli("logs", "db", "web", "--instance", "web.1") == (0, "\\x1b[2J\n", "")
+    for more in ((), ("-f",)):
+        code, out, err = cli("logs", "web", "--instance", "web.7", *more)
+        assert (code, out) == (1, "")
+        assert 'no instance "web.7"; it has web.0.g1, web.1.g1' in err
+
+
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "(?P<a", "a{99999999999}"])
 def test_a_pattern_that_is_none(cli: Cli, pattern: str) -> None:
     code, _, err = cli("logs", "web", "--grep", pattern)

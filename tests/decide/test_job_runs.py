@@ -58,7 +58,9 @@ def test_what_needs_it_starts_when_it_has_completed() -> None:
     story = JobStory(job(), app).up()
     assert story.running() == {"job.1.g1"}
     story.finish(1, code=1)
-    assert story.running() == set() and "waits for job to be completed" in str(story.holds())
+    assert story.running() == set()
+    words = "waits for job to be completed: its run 1 ended: exited with code 1; `nodeorch run job`"
+    assert words in str(story.holds())
     story.command("run", "job").settle().finish(2)
     assert story.running() == {"app.0.g1"}
     story.specs(job(env={"V": "2"}), replace(app, main=replace(app.main, env={"V": "2"}))).settle()

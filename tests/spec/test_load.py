@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from nodeorch.files import read_regular
 from nodeorch.model.workload import MIB, Condition, Workload
 from nodeorch.spec.load import SIZE_LIMIT, load_text
 from nodeorch.spec.problems import Problem
@@ -282,6 +283,12 @@ def test_env_file_that_cannot_be_read() -> None:
 
     _, problems = load(ENV, read_file=read)
     assert "Permission denied" in problems[0].message
+
+    def absent(path: str) -> str:
+        return read_regular("/nonexistent/env", 10).decode()
+
+    _, problems = load(ENV, read_file=absent)
+    assert problems[0].message.count("cannot read") == 1 and "no such file" in problems[0].message
     assert bad(ENV.replace("/etc/web/env", "/etc/shadow"))[0][0] == "E227"
     assert bad(ENV.replace("/etc/web/env", "/root/env"))[0][0] == "E228"
 

@@ -91,3 +91,4 @@ def test_what_cannot_be(host: Host, tmp_path: Path) -> None:
     absent = nodeorch(host, "cp", "web:/nope", str(tmp_path))
     assert absent.returncode == 1 and b"there is no web.0.g1:/nope" in absent.stderr
     until_event(host, "Copied", "web", "files copied into its /etc, by uid 0 (root)")
+    until_event(host, "Copied", "web", "some or all files did not come into its /etc: ")
