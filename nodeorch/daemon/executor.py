@@ -180,7 +180,8 @@ class Executor:
         if container.state is State.PAUSED:  # a frozen process takes no signal
             await self._engine.unpause(action.container_id)
         hook = None
-        if container.state in (State.RUNNING, State.PAUSED, State.STOPPING) and container.pid:
+        alive = container.state in (State.RUNNING, State.PAUSED, State.STOPPING) and container.pid
+        if alive:
             if action.pre_stop is not None:
                 hook = await before_stop(self._hooks, self._deaths, container, action.pre_stop)
             for signal, patience in ((action.signal, action.grace), ("KILL", KILL_PATIENCE)):
@@ -191,7 +192,7 @@ class Executor:
                 words = f"it did not die within {KILL_PATIENCE:g} s of SIGKILL"
                 raise EngineError("refused", words)
         container = await self._until_dead(action.container_id)
-        return Done(action=action, container=container, hook=hook)
+        return Done(action=action, container=container, hook=hook, signalled=bool(alive))
 
     async def _hook(self, action: RunHook) -> Done:
         end = await self._hooks.run(action.hook, action.container_id, action.address)

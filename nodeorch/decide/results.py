@@ -155,6 +155,9 @@ def done(world: World, fact: Done, now: float) -> World:
         )
     if fact.limits is not None:
         instance = replace(instance, limits=fact.limits)
+    if not fact.signalled and world.workloads[action.workload].workload.is_job:
+        # A run ended by itself while it was to be stopped: it has succeeded, or failed.
+        instance = record(replace(instance, doom=None), stopping=None)
     world = put_instance(world, replace(instance, stale=False))
     if fact.container is None:
         return world

@@ -175,6 +175,8 @@ class Done(_Fact, frozen=True):
     image_id: str = ""
     image_digest: str = ""
     hook: HookEnd | None = None
+    signalled: bool = True
+    """Of a stop: False when its process had ended before anything was done to it."""
 
 
 class Failed(_Fact, frozen=True):

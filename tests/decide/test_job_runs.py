@@ -353,3 +353,27 @@ def test_a_lost_database_ends_no_run() -> None:
     assert lost(story).instance("job.1.g1").pid == pid
     story.finish(1, code=2)
     assert story.outcomes() == [BAD] and story.record().last == 1
+
+
+def test_to_start_a_job_does_not_begin_its_run_twice() -> None:
+    story = JobStory(job())
+    story.tell(Loaded(desired={}, instances={}, serial=0)).specs()
+    story.tell(EngineSeen(answering=True, words="answers"))
+    start = story.until(StartContainer)
+    story.command("start", "job").obey(start).settle()
+    assert story.took(StopContainer) == [] and story.running() == {"job.1.g1"}
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_run_that_ended_before_it_was_told_to_is_not_begun_again(code: int) -> None:
+    """Its end was its own: a host that goes down meanwhile does not undo it."""
+    story = JobStory(job()).up()
+    story.tell(Command(verb="shutdown", workload="", by="uid 0"))
+    stop = story.until(StopContainer)
+    assert isinstance(stop, StopContainer)
+    ended = replace(story.containers[stop.container_id], state=State.EXITED, pid=0, exit_code=code)
+    story.containers[ended.id] = ended
+    story.tell(Done(action=stop, container=ended, signalled=False)).settle()
+    assert story.outcomes() == [BAD if code else GOOD]
+    story.restart_daemon(boot_id="boot-2").live(5)
+    assert len(story.took(StartContainer)) == 1
