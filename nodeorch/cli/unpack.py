@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
@@ -89,18 +90,29 @@ class Unpacker:
             _clear(name, parent)
             os.symlink(member.linkname, name, dir_fd=parent)
         elif member.islnk():
-            source = self._parts(member.linkname)
-            with self._parent(source) as folder:
-                _clear(name, parent)
-                os.link(
-                    source[-1], name, src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False
-                )
+            self._link(self._parts(member.linkname), parts, parent)
         elif member.isreg():
             data = tar.extractfile(member)
             assert data is not None
             _write(data, member, name, parent)
         else:
             raise Unsafe("it is a device or a pipe")
+
+    def _link(self, source: list[str], parts: list[str], parent: int) -> None:
+        """A second name; of a symlink only where it leads out of the copy no more than there."""
+        with self._parent(source) as folder:
+            try:
+                seen = os.stat(source[-1], dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                raise Unsafe("what it is another name of is not there") from None
+            if stat.S_ISLNK(seen.st_mode):
+                _check(os.readlink(source[-1], dir_fd=folder), depth=len(parts) - 2)
+            if source != parts:
+                _clear(parts[-1], parent)
+                os.link(
+                    source[-1], parts[-1],
+                    src_dir_fd=folder, dst_dir_fd=parent, follow_symlinks=False,
+                )  # fmt: skip
 
 
 def _check(target: str, depth: int) -> None:

@@ -146,3 +146,21 @@ def test_a_directory_is_not_replaced_by_a_file(into: Path) -> None:
 def test_what_is_no_tar(into: Path) -> None:
     with pytest.raises(tarfile.TarError):
         Unpacker(str(into), "top").run(io.BytesIO(b"x" * 2048))
+
+
+def test_a_hard_link_takes_no_link_to_where_it_leads_out(into: Path) -> None:
+    """A second name of a symlink lies elsewhere, and "..", too, means another folder there."""
+    done = unpack(
+        into,
+        member("src/a/b/up", tarfile.SYMTYPE, "../../in"),
+        member("src/a/b/same", tarfile.LNKTYPE, "src/a/b/up"),
+        member("src/out", tarfile.LNKTYPE, "src/a/b/up"),
+    )
+    assert done.left_out == ["src/out: it is a link that leads out of the copy, to ../../in"]
+    assert everything(into) == {"top", "top/a", "top/a/b", "top/a/b/up", "top/a/b/same"}
+
+
+def test_a_hard_link_to_nothing_is_left_out(into: Path) -> None:
+    done = unpack(into, member("src/a", tarfile.LNKTYPE, "src/none"), member("src/b"))
+    assert done.left_out == ["src/a: what it is another name of is not there"]
+    assert done.count == 1
