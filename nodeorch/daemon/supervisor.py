@@ -223,6 +223,8 @@ class Supervisor:
         """Last in a step: what it decided is on its way already."""
         for event in happened(before, self.world):
             self.befell.add(event)
+        if len(self.world.workloads) < len(before.workloads):
+            self.befell.keep(self.world.workloads)
         self.meter.stepped_at = self.clock.now()
         self.meter.steps.add(self.meter.stepped_at - began)
 

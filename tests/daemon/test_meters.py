@@ -41,6 +41,20 @@ async def test_a_death_and_a_refused_start_are_counted(tmp_path: Path) -> None:
     assert rig.loop.waiting == 0
 
 
+async def test_of_a_workload_that_is_gone_nothing_is_kept_though_nobody_asks(
+    tmp_path: Path,
+) -> None:
+    """Names come and go without end, and no scraper need ever come."""
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        await rig.running()
+        rig.engine.die(rig.instance().record.container_id, 1)  # type: ignore[union-attr]
+        await rig.until(lambda: "web" in rig.loop.befell.by_name)
+        await rig.command("delete")
+        await rig.until(lambda: "web" not in rig.loop.world.workloads)
+        assert not rig.loop.befell.by_name
+
+
 async def test_saves_are_counted_by_how_they_ended(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "x.db")
     await store.open()
