@@ -160,6 +160,9 @@ def seen(world: World, instance: Instance, container: Container, now: float) -> 
         runs = max(0, instance.record.runs - 1)
         instance = record(instance, up=False, runs=runs, stopping=None)
     elif instance.running or instance.record.up:
+        began = container.started_wall
+        if began and int(began) != int(instance.started_wall):  # it never was seen to run
+            instance = replace(instance, started_wall=began)
         world = ended(world, instance, now, container.exit_code, container.oom_killed)
         instance = world.workloads[instance.record.workload].instances[instance.name]
     quiet = replace(

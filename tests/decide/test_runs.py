@@ -12,7 +12,7 @@ from nodeorch.model.actions import (
     StopContainer,
     UpdateLimits,
 )
-from nodeorch.model.facts import Died, Done, EngineSeen, Failed, LimitsSeen, OomSeen
+from nodeorch.model.facts import Died, Done, EngineSeen, Failed, LimitsSeen, Loaded, OomSeen
 from nodeorch.model.workload import (
     OomPolicy,
     Probe,
@@ -233,3 +233,18 @@ def test_a_removal_by_hand_that_was_cut_short_is_ended_and_another_one_runs() ->
     story.now += 1
     story.relist().settle()
     assert own not in story.containers and story.running() == {"web.0.g1"}
+
+
+def test_a_run_that_ended_before_its_start_was_answered_has_its_own_beginning() -> None:
+    """Else its end would be told again, when a later start does not happen."""
+    story = Story(workload(restart=Restart(policy=RestartPolicy.NEVER)))
+    story.tell(Loaded(desired={}, instances={}, serial=0)).specs()
+    story.tell(EngineSeen(answering=True, words="answers"))
+    start = story.until(StartContainer)
+    assert isinstance(start, StartContainer)
+    dead = replace(
+        story.containers[start.container_id], state=State.EXITED, exit_code=0, started_wall=5e8
+    )
+    story.tell(Done(action=start, container=dead))
+    instance = story.instance("web.0.g1")
+    assert (instance.started_wall, instance.record.booked) == (5e8, 500_000_000)

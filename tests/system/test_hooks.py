@@ -99,6 +99,7 @@ def test_a_daemon_that_is_killed_does_not_run_an_answered_hook_again(
     post = f"[hooks.post_start]\n{sh(say('hook'))}\n[stop]\ngrace = '100ms'\n"
     declare(host, "app", tmp_path, "sleep 100000", post)
     before = host.running("app")["instances"][0]
+    until_event(host, "Ready", "app")  # on disk, and so is what made it ready
     host.kill()
     host.start()
     after = host.running("app")["instances"][0]
