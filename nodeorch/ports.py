@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from msgspec import Struct
@@ -197,8 +198,11 @@ class Cgroups(Protocol):
     def kill(self, container_id: str) -> int:
         """SIGKILL to all that is left in a container's cgroup; how many processes."""
 
-    def sweep(self, container_id: str) -> None:
-        """Remove the empty cgroup of a container that is gone, where the sandbox allows it."""
+    def sweep(self, left: AbstractSet[str]) -> None:
+        """Remove the empty cgroups of all that was looked at and is not among these ids.
+
+        Where the sandbox allows it; an engine that is killed at the wrong moment leaves them.
+        """
 
 
 class Deaths(Protocol):

@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
@@ -209,11 +210,14 @@ class CgroupReader:
                 os.close(handle)
         return killed
 
-    def sweep(self, container_id: str) -> None:
-        for place in self._where(container_id):
-            for path in place.values():
-                for folder, _, _ in os.walk(path, topdown=False):
-                    with contextlib.suppress(OSError):
+    def sweep(self, left: AbstractSet[str]) -> None:
+        for container_id in [key for key in self._places if key not in left]:
+            place = self._places.pop(container_id)
+            key, path = next(iter(place.items()), ("", ""))
+            inside = path.removeprefix(self._mounts.get(key, path))
+            for mount in self._mounts.values() if inside else ():
+                for folder, _, _ in os.walk(mount + inside, topdown=False):
+                    with contextlib.suppress(OSError):  # one that is in use stays
                         os.rmdir(folder)
 
     def _processes(self, container_id: str) -> Iterator[int]:

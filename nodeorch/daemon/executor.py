@@ -96,6 +96,7 @@ class Executor:
         begun = self._clock.now()
         containers = await self._engine.list()
         known = tuple([self._known(c) for c in containers])
+        self._cgroups.sweep({c.id for c in containers})
         self._inbox(Listed(containers=known, begun=begun))
         return Done(action=action)
 
@@ -250,7 +251,6 @@ class Executor:
             if self._clock.now() >= deadline:
                 break
             await asyncio.sleep(CLEAN_PAUSE)
-        self._cgroups.sweep(action.container_id)
         return Done(action=action)
 
     async def _unpause(self, action: UnpauseContainer) -> Done:

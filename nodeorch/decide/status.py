@@ -209,14 +209,15 @@ def _describe_running(
         return "paused", "paused outside nodeorch"
     if is_ready(state, instance):
         return "running", instance.limits_error or last
-    if awaited_hook(state, instance) is not None:
-        return "starting", instance.hook_error or "its post-start hook has not passed yet"
     if instance.was_ready:
         return "unready", "its readiness probe fails" + _said(instance, "readiness", around)
+    word = "crash-loop" if instance.record.failures >= CRASH_LOOP else "starting"
+    if awaited_hook(state, instance) is not None:
+        return word, instance.hook_error or "its post-start hook has not passed yet"
     startup = own_workload(state, instance).probes.startup
     held = startup is not None and not instance.record.startup_passed
     kind = "startup" if held else "readiness"
-    return "starting", f"its {kind} probe has not passed yet" + _said(instance, kind, around)
+    return word, f"its {kind} probe has not passed yet" + _said(instance, kind, around)
 
 
 def _said(instance: Instance, kind: str, around: Surroundings) -> str:

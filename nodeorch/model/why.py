@@ -81,7 +81,6 @@ class Code(StrEnum):
     CHANGE_FAILED = "ChangeFailed"
     CHANGE_SUPERSEDED = "ChangeSuperseded"
     DAEMON_STARTED = "DaemonStarted"
-    DAEMON_STOPPED = "DaemonStopped"
 
 
 class Why(Struct, frozen=True, omit_defaults=True):

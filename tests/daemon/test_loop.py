@@ -360,7 +360,15 @@ async def test_a_removal_leaves_no_process_behind(tmp_path: Path) -> None:
         rig.cgroups.left[(await rig.running()).record.container_id] = 1
         await rig.tell(SpecsSeen(workloads={}, deleted=("web",)))
         await rig.until(lambda: not rig.loop.world.workloads)
-    assert rig.cgroups.left == {} and len(rig.cgroups.swept) == 1
+    assert rig.cgroups.left == {}
+
+
+async def test_what_a_listing_does_not_have_any_more_is_swept(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        own = (await rig.running()).record.container_id
+        rig.pass_time(31)
+        await rig.until(lambda: rig.cgroups.swept[-1] == {own})
 
 
 async def test_hints_without_end_are_dropped_and_other_facts_are_not(tmp_path: Path) -> None:

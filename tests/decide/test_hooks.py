@@ -90,6 +90,17 @@ def test_a_failed_hook_restarts_with_backoff_and_says_why() -> None:
     assert ready(story)
 
 
+def test_hooks_that_fail_again_and_again_are_a_crash_loop_also_while_it_runs() -> None:
+    story = Story(hooked())
+    story.hooks["web.0.g1"] = BAD
+    story.up().wait(31).settle().wait(31)
+    begun(story)
+    assert story.instance("web.0.g1").record.failures >= 3
+    view = workload_view(story.world, story.world.workloads["web"], NOTHING)
+    assert (view.state, view.instances[0].state) == ("crash-loop", "crash-loop")
+    assert view.instances[0].pid
+
+
 def test_a_failed_hook_that_is_ignored_is_told_and_no_more() -> None:
     story = Story(hooked(replace(HOOK, on_failure=OnFailure.IGNORE)))
     story.hooks["web.0.g1"] = BAD

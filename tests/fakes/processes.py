@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from nodeorch.model.facts import Died
 from nodeorch.model.world import Limits
@@ -70,7 +71,7 @@ class FakeCgroups:
         self._engine = engine
         self._now = now
         self.memory = 1 << 20
-        self.swept: list[str] = []
+        self.swept: list[AbstractSet[str]] = []
         self.left: dict[str, int] = {}
         """Container → processes of which the engine knows nothing."""
 
@@ -93,8 +94,8 @@ class FakeCgroups:
     def kill(self, container_id: str) -> int:
         return self.left.pop(container_id, 0)
 
-    def sweep(self, container_id: str) -> None:
-        self.swept.append(container_id)
+    def sweep(self, left: AbstractSet[str]) -> None:
+        self.swept.append(left)
 
     def belongs(self, pid: int, container_id: str) -> bool:
         return self._box(pid, container_id) is not None
