@@ -87,6 +87,8 @@ class Executor:
         try:
             return await self._acts[type(action)](action)
         except EngineError as error:
+            if error.kind == "not_found":
+                await self._end_orphans(getattr(action, "container_id", ""))
             return Failed(action=action, kind=error.kind, words=error.words)
         except Exception as error:  # a bug here must not leave the key busy for ever
             words = f"internal error: {type(error).__name__}: {error}"
@@ -245,13 +247,20 @@ class Executor:
 
     async def _remove(self, action: RemoveContainer) -> Done:
         await self._engine.remove(action.container_id)
+        await self._end_orphans(action.container_id)
+        return Done(action=action)
+
+    async def _end_orphans(self, container_id: str) -> None:
+        """What runs in the cgroup of a container that the engine does not have any more.
+
+        An engine that died in the middle of a start calls it ended, and removes it, while its
+        processes live on: beside their successors, if nobody ended them.
+        """
         deadline = self._clock.now() + CLEAN_PATIENCE
-        # What the engine knew nothing of: it may have died in the middle of a start.
-        while self._cgroups.kill(action.container_id):
+        while container_id and self._cgroups.kill(container_id):
             if self._clock.now() >= deadline:
                 break
             await asyncio.sleep(CLEAN_PAUSE)
-        return Done(action=action)
 
     async def _unpause(self, action: UnpauseContainer) -> Done:
         await self._engine.unpause(action.container_id)

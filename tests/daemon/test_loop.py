@@ -363,6 +363,18 @@ async def test_a_removal_leaves_no_process_behind(tmp_path: Path) -> None:
     assert rig.cgroups.left == {}
 
 
+async def test_what_runs_on_of_a_container_that_was_removed_by_hand_is_ended(
+    tmp_path: Path,
+) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.declare(spec())
+        first = (await rig.running()).record.container_id
+        rig.cgroups.left[first] = 1
+        rig.engine.vanish(first)
+        await rig.until(lambda: (i := rig.instance()) and i.record.container_id not in ("", first))
+        assert rig.cgroups.left == {}
+
+
 async def test_what_a_listing_does_not_have_any_more_is_swept(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.declare(spec())

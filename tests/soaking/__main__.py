@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tests.lab import Lab, namespaces
 from tests.soaking.cast import company, declare
 from tests.soaking.chaos import Chaos
-from tests.soaking.verdict import TOLD, held, leaks, scene, too_much, until_real
+from tests.soaking.verdict import TOLD, held, leaks, lost_cgroups, scene, too_much, until_real
 from tests.system.host import Host
 
 HARSH = 0.5
@@ -51,6 +51,8 @@ def soak(host: Host, minutes: float, seed: int, workloads: int) -> list[str]:
     host.start()
     until_real(host, parts)
     fresh = held(host)
+    here = set(host.lab.podman("ps", "-aq", "--no-trunc").split())
+    _say(f"  {len(lost_cgroups(host, here)):5} empty cgroups left by the engine")
     for name, count in sorted(chaos.counts.items()):
         _say(f"  {count:5} × {name.replace('_', ' ')}")
     for name, what in (("before", before), ("soaked", soaked), ("fresh", fresh)):

@@ -105,16 +105,29 @@ def leaks(host: Host, parts: Mapping[str, Part]) -> list[str]:
     found += [f"network {name}" for name in networks if name != "podman"]
     found += [f"volume {name}" for name in host.lab.podman("volume", "ls", "-q").split()]
     ours = {row["Id"] for row in rows}
-    known = _known(host)
-    groups = Path("/sys/fs/cgroup").glob("*/libpod_parent/libpod-*")
-    owners = {group.name.rpartition("-")[2].removesuffix(".scope") for group in groups}
     found += [
-        f"cgroup of {owner[:12]}, which was {known[owner]}"
-        for owner in owners & known.keys()
-        if owner not in ours
+        f"{_words(pid)} of {owner[:12]}, which was {_known(host)[owner]}"
+        for owner, group in lost_cgroups(host, ours)
+        for pid in (group / "cgroup.procs").read_text().split()
     ]
     internal = [e["words"] for e in events(host) if "internal error" in e["words"]]
     return found + internal
+
+
+def _words(pid: str) -> str:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+        return f"process {pid} {Path(f'/proc/{pid}/cmdline').read_text()!r} {state}"
+    except OSError:
+        return f"process {pid}, which has just ended,"
+
+
+def lost_cgroups(host: Host, ours: set[str]) -> list[tuple[str, Path]]:
+    """Cgroups of containers that are gone. An engine under fire leaves empty ones."""
+    known = _known(host)
+    groups = Path("/sys/fs/cgroup").glob("pids/libpod_parent/libpod-*")
+    owned = [(group.name.rpartition("-")[2].removesuffix(".scope"), group) for group in groups]
+    return [(owner, group) for owner, group in owned if owner in known and owner not in ours]
 
 
 def _known(host: Host) -> dict[str, str]:

@@ -34,6 +34,7 @@ COMMANDS = {
     "idle": "while :; do echo tick; sleep 0.5; done",
     "busy": "echo one; echo two; while :; do :; done",
 }
+SAID = {"idle": "tick\n", "busy": "two\n"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def host(lab_session: Lab) -> Iterator[Host]:
         for name, command in COMMANDS.items():
             host.declare(name, WORKER.format(name=name, command=command))
             host.running(name)
-            wait_for(lambda name=name: host.cli("logs", name), 10, f"{name} speaks")
+            wait_for(lambda name=name: SAID[name] in host.cli("logs", name), 10, f"{name} speaks")
         yield host
 
 
