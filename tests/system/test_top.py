@@ -102,7 +102,7 @@ def test_logs_of_both_are_in_the_order_of_time(host: Host) -> None:
     times = [datetime.fromisoformat(line["at"]) for line in both]
     assert times == sorted(times)
     texts = [line["text"] for line in both]
-    assert texts.index("tick") < texts.index("one") < texts.index("two")
+    assert texts.index("one") < texts.index("two")  # Podman 4 tells whole seconds of the rest
     assert texts[-1] == "tick"
 
     said = host.cli("logs", "idle", "busy", "--grep", "^(one|nothing)$")
