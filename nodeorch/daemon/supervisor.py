@@ -23,6 +23,7 @@ from nodeorch.decide.commands import refusal
 from nodeorch.decide.happened import happened
 from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
+from nodeorch.decide.waits import waits_told
 from nodeorch.meters import LoopMeter, WorkloadMeters
 from nodeorch.model.actions import Action, Plan
 from nodeorch.model.facts import ClockSeen, Command, Fact, Failed, Hint, Loaded, StoreSeen, Tick
@@ -168,6 +169,7 @@ class Supervisor:
             world = absorb(world, fact, now)
             self.meter.facts[type(fact)] += 1
         self.plan = plan(world, now)
+        world = waits_told(world, self.plan, now)
         for action in self.plan.actions:
             world = begin(world, action, now)
         saved = self._persister.save(world)

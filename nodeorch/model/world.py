@@ -280,6 +280,14 @@ class Brake(_Frozen, frozen=True):
     words: str
 
 
+class Wait(_Frozen, frozen=True):
+    """Something that is not done yet, and the journal knows it."""
+
+    workload: str
+    instance: str
+    code: Code
+
+
 class Note(_Frozen, frozen=True):
     """A line of the journal."""
 
@@ -311,5 +319,7 @@ class World(_Frozen, frozen=True):
     """What operators asked for, by number; the last ones (see decide/changes.py)."""
     doing: tuple[int, ...] = ()
     """Those of them that go on."""
+    waits: frozenset[Wait] = frozenset()
+    """What is held back at present and was told of; see decide/waits.py."""
     notes: tuple[Note, ...] = ()
     """Drained into the journal after each step."""

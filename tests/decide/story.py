@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nodeorch.decide.absorb import absorb
 from nodeorch.decide.plan import plan
 from nodeorch.decide.results import begin
+from nodeorch.decide.waits import waits_told
 from nodeorch.model import labels
 from nodeorch.model.actions import (
     Action,
@@ -130,7 +131,9 @@ class Story:
 
     def step(self) -> tuple[Action, ...]:
         """Plan once and begin what was planned, without an answer yet."""
-        actions = self.plan().actions
+        plan = self.plan()
+        self.world = waits_told(self.world, plan, self.now)
+        actions = plan.actions
         keys = [a.key for a in actions]
         assert len(set(keys)) == len(keys), "two actions for one key"
         for action in actions:
