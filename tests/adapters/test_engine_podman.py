@@ -374,11 +374,12 @@ async def test_a_start_that_failed_does_not_keep_its_port(engine: PodmanEngine) 
         await engine.start(taken)
 
 
-async def test_a_late_command_is_killed(engine: PodmanEngine) -> None:
+async def test_a_late_command_is_killed_with_all_that_it_began(engine: PodmanEngine) -> None:
     container = await run(engine, spec())
-    assert (await engine.exec(container.id, ["sleep", "4711"], 0.5))[0] == 124
+    late = ["sh", "-c", "sleep 4711 & sleep 4710; true"]
+    assert (await engine.exec(container.id, late, 0.5))[0] == 124
 
     async def gone() -> bool:
-        return "4711" not in (await inside(engine, container, "ps -o args | grep -v grep"))[1]
+        return "sleep 471" not in (await inside(engine, container, "ps -o args | grep -v grep"))[1]
 
     await async_wait_for(gone)

@@ -178,7 +178,7 @@ async def test_a_signal_reaches_the_process_of_another_user(
     """As under the hardened unit: the daemon may not signal it, the container's kill does."""
     container = await running(podman)
     monkeypatch.setattr(
-        "nodeorch.adapters.podman.interactive.signal.pidfd_send_signal", _not_permitted
+        "nodeorch.adapters.podman.sessions.signal.pidfd_send_signal", _not_permitted
     )
     terminal = await attach(podman, container, "sh", "-c", "sleep 4716; true", user="1000")
     await async_wait_for(lambda: "sleep 4716" in commands(None))  # type: ignore[arg-type]

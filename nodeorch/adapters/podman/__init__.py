@@ -7,6 +7,7 @@ verify       does a created container have what was asked for? pure
 replies      what Podman answers, as our structs; pure
 images       is the image here, and pull it
 streams      events, logs and exec
+sessions     the state and the end of a command begun with exec
 interactive  a command with a person at its terminal
 archive      files in and out of a container
 engine       ports.Engine, out of all that

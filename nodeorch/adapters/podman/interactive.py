@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
-import signal
 
 import msgspec
 
-from nodeorch.adapters.podman import replies
+from nodeorch.adapters.podman import replies, sessions
 from nodeorch.adapters.podman.client import CONNECT_TIMEOUT, Client, failure
-from nodeorch.adapters.podman.streams import HEADER, SLACK, STDERR, exec_end, exec_state
+from nodeorch.adapters.podman.sessions import SLACK
+from nodeorch.adapters.podman.streams import HEADER, STDERR
 from nodeorch.ports import Attach, EngineError
 
 PIECE = 64 * 1024
 """Bytes read at once."""
 BEGIN = 10.0
 """Seconds for Podman to begin a command."""
-KILL = 3.0
-"""Seconds in which a killed command must be gone."""
-PAUSE = 0.02
 RARE_KEY = "ctrl-^"
 
 
@@ -81,18 +77,18 @@ class PodmanTerminal:
             await self._client.call("POST", path, params=params, timeout=SLACK)
 
     async def signal(self, name: str) -> None:
-        seen = await exec_state(self._client, self._session)
+        seen = await sessions.state(self._client, self._session)
         if seen.running and seen.pid > 0:
-            await _signal(self._client, self._container_id, seen.pid, name)
+            await sessions.signal_all(self._client, self._container_id, seen.pid, name)
 
     async def wait(self) -> int:
-        code = (await exec_end(self._client, self._session)).exit_code
+        code = (await sessions.end(self._client, self._session)).exit_code
         self._over = True
         return code
 
     async def close(self) -> bool:
         self._writer.close()
-        return self._over or await _kill(self._client, self._session, self._container_id)
+        return self._over or await sessions.kill(self._client, self._session, self._container_id)
 
 
 async def attach(client: Client, container_id: str, asked: Attach) -> PodmanTerminal:
@@ -117,7 +113,7 @@ async def attach(client: Client, container_id: str, asked: Attach) -> PodmanTerm
     try:
         streams = await _hijack(client.socket, path, msgspec.json.encode(start))
     except BaseException:
-        await asyncio.shield(_kill(client, session, container_id))
+        await asyncio.shield(sessions.kill(client, session, container_id))
         raise
     return PodmanTerminal(client, session, container_id, asked.tty, streams)
 
@@ -158,95 +154,3 @@ async def _hijack(
             raise EngineError("unreachable", f"Podman broke the connection: {error}") from None
         raise
     return reader, writer
-
-
-async def _kill(client: Client, session: str, container_id: str) -> bool:
-    """Podman leaves a command running whose client has gone. False: so do we."""
-    try:
-        async with asyncio.timeout(KILL):
-            while (seen := await exec_state(client, session)).running:
-                if seen.pid > 0:
-                    await _signal(client, container_id, seen.pid, "KILL")
-                await asyncio.sleep(PAUSE)
-    except (TimeoutError, EngineError):
-        return False
-    return True
-
-
-async def _signal(client: Client, container_id: str, leader: int, name: str) -> None:
-    number = signal.Signals[f"SIG{name}"]
-    if not await asyncio.to_thread(_signal_session, leader, container_id, number):
-        await _signal_from_inside(client, container_id, leader, name)
-
-
-def _signal_session(leader: int, container_id: str, number: signal.Signals) -> bool:
-    """To all processes of the session that ``leader`` leads. False: one is not ours to signal.
-
-    Podman makes each command the leader of a session; a shell's children are in it too."""
-    allowed = True
-    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
-        if _session(pid) != leader:
-            continue
-        try:
-            handle = os.pidfd_open(pid)
-        except OSError:
-            continue
-        try:  # looked at anew, now that the pid cannot become another process's
-            if _session(pid) == leader and _is_inside(pid, container_id):
-                signal.pidfd_send_signal(handle, number)
-        except PermissionError:
-            allowed = False
-        except OSError:
-            pass
-        finally:
-            os.close(handle)
-    return allowed
-
-
-def _session(pid: int) -> int:
-    """The leader of its session; 0: it is gone. proc(5): the sixth field of stat."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[3])
-    except (OSError, IndexError):
-        return 0
-
-
-def _is_inside(pid: int, container_id: str) -> bool:
-    with open(f"/proc/{pid}/cgroup", encoding="ascii", errors="replace") as file:
-        return container_id in file.read()
-
-
-async def _signal_from_inside(client: Client, container_id: str, pid: int, name: str) -> None:
-    """The daemon runs without root's powers and cannot signal the processes of other users. The
-    container's own ``kill`` can, where the image has one."""
-    inner = _inner_pid(pid)
-    if not inner:
-        return
-    with contextlib.suppress(EngineError):
-        body = {"Cmd": ["kill", f"-{name}", "--", f"-{inner}"], "User": _user(pid)}
-        path = f"containers/{container_id}/exec"
-        reply = await client.call("POST", path, body=body, timeout=SLACK)
-        session = msgspec.json.decode(reply.body, type=replies.Created).id
-        await client.call("POST", f"exec/{session}/start", body={"Detach": True}, timeout=SLACK)
-
-
-def _inner_pid(pid: int) -> int:
-    """As the container itself sees it; 0: it is gone."""
-    fields = _status(pid).get("NSpid", "").split()
-    return int(fields[-1]) if len(fields) > 1 else 0
-
-
-def _user(pid: int) -> str:
-    """uid:gid. In a user namespace they are the host's; there root's own would be needed."""
-    status = _status(pid)
-    uid, gid = status.get("Uid", "0").split(), status.get("Gid", "0").split()
-    return f"{uid[0]}:{gid[0]}"
-
-
-def _status(pid: int) -> dict[str, str]:
-    try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            return {key: value for key, _, value in (line.partition(":") for line in file)}
-    except OSError:
-        return {}

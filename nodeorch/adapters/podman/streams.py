@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from nodeorch.adapters.podman import replies
+from nodeorch.adapters.podman import replies, sessions
 from nodeorch.adapters.podman.client import Client
 from nodeorch.adapters.podman.lean import aiohttp
+from nodeorch.adapters.podman.sessions import SLACK
 from nodeorch.ports import EngineError, LogLine
 
 LABEL = "nodeorch.workload"
@@ -34,8 +33,6 @@ SETTLE = 0.5
 """Seconds from Podman's answer until it surely watches."""
 LATE = 124
 """Exit code of a command that did not end in time, as of timeout(1)."""
-SLACK = 2.0
-"""Seconds that the engine may take to begin a command, and to tell its result."""
 LEAST = 0.1
 """Seconds that a command gets, however late it began."""
 
@@ -105,46 +102,19 @@ async def run(
                 output += data[: OUTPUT - len(output)]
     except EngineError as error:
         # An engine that hangs does not answer this either: then it says so.
-        if error.kind != "timeout" or not await _kill(client, session, container_id):
+        if error.kind != "timeout" or not await _ended(client, session, container_id):
             raise
         return LATE, output.decode(errors="replace")
     except asyncio.CancelledError:
         with contextlib.suppress(EngineError):
-            await asyncio.shield(_kill(client, session, container_id))
+            await asyncio.shield(_ended(client, session, container_id))
         raise
-    return (await exec_end(client, session)).exit_code, output.decode(errors="replace")
+    return (await sessions.end(client, session)).exit_code, output.decode(errors="replace")
 
 
-async def exec_state(client: Client, session: str) -> replies.ExecState:
-    """What Podman says of a command that was begun with exec."""
-    reply = await client.call("GET", f"exec/{session}/json", timeout=SLACK)
-    return msgspec.json.decode(reply.body, type=replies.ExecState)
-
-
-async def exec_end(client: Client, session: str) -> replies.ExecState:
-    """Podman may need a moment to note the end of a command whose output has ended."""
-    end = time.monotonic() + SLACK
-    while True:
-        state = await exec_state(client, session)
-        if not state.running or time.monotonic() > end:
-            return state
-        await asyncio.sleep(0.01)
-
-
-async def _kill(client: Client, session: str, container_id: str) -> bool:
-    """Was it begun? Podman cannot end a command: kill its process, if its cgroup is ours."""
-    state = await exec_state(client, session)
-    if state.running and state.pid > 0:
-        with contextlib.suppress(OSError):
-            _kill_process(state.pid, container_id)
-    return state.running or state.can_remove
-
-
-def _kill_process(pid: int, container_id: str) -> None:
-    handle = os.pidfd_open(pid)
-    try:
-        with open(f"/proc/{pid}/cgroup", encoding="ascii", errors="replace") as file:
-            if container_id in file.read():
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-    finally:
-        os.close(handle)
+async def _ended(client: Client, session: str, container_id: str) -> bool:
+    """Kill it. Was it begun at all?"""
+    seen = await sessions.state(client, session)
+    if seen.running:
+        await sessions.kill(client, session, container_id)
+    return seen.running or seen.can_remove
