@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nodeorch.adapters.podman import PodmanEngine
+from nodeorch.adapters.podman.interactive import PodmanTerminal
 from nodeorch.model.workload import MIB, Main, Pull, Resources, Workload
 from nodeorch.ports import Attach, Engine, EngineError, Terminal
 from tests.fakes import FakeEngine
@@ -187,3 +188,23 @@ async def test_a_signal_reaches_the_process_of_another_user(
 
 def _not_permitted(handle: int, number: int) -> None:
     raise PermissionError
+
+
+async def test_what_podman_says_of_itself_is_left_out() -> None:
+    """Podman 4 does so now and then, of a command that could not be run."""
+    reader = asyncio.StreamReader()
+    for said in (
+        b"Error: no such command\n",
+        b"Error: read unixpacket @->/proc/self/fd/13/attach: read: connection reset by peer\n",
+        b"x" * 100_000,
+        b"read: connection reset by peer\n",
+    ):
+        reader.feed_data(b"\2\0\0\0" + len(said).to_bytes(4, "big") + said)
+    reader.feed_eof()
+    terminal = PodmanTerminal(None, "", "", False, (reader, None))  # type: ignore[arg-type]
+    heard = b""
+    while (piece := await terminal.read()) is not None:
+        heard += piece[1]
+    assert (
+        heard == b"Error: no such command\n" + b"x" * 100_000 + b"read: connection reset by peer\n"
+    )

@@ -15,7 +15,7 @@ import msgspec
 from nodeorch.adapters.podman import replies, sessions
 from nodeorch.adapters.podman.client import CONNECT_TIMEOUT, Client, failure
 from nodeorch.adapters.podman.sessions import SLACK
-from nodeorch.adapters.podman.streams import HEADER, STDERR
+from nodeorch.adapters.podman.streams import HEADER, LONGEST_NOISE, STDERR, is_noise
 from nodeorch.ports import Attach, EngineError
 
 PIECE = 64 * 1024
@@ -53,7 +53,13 @@ class PodmanTerminal:
             while self._frame[1] == 0:
                 head = await self._reader.readexactly(HEADER)
                 stream = "stderr" if head[0] == STDERR else "stdout"
-                self._frame = stream, int.from_bytes(head[4:], "big")
+                size = int.from_bytes(head[4:], "big")
+                if 0 < size <= LONGEST_NOISE and stream == "stderr":
+                    data = await self._reader.readexactly(size)
+                    if not is_noise(data):
+                        return stream, data
+                else:
+                    self._frame = stream, size
             stream, left = self._frame
             data = await self._reader.read(min(left, PIECE))
             self._frame = stream, left - len(data)

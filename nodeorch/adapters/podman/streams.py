@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -29,6 +30,13 @@ HEADER = 8
 OUTPUT = 4096
 """Bytes of a command's output that are kept."""
 STDERR = 2
+NOISE = re.compile(
+    rb"Error: read unixpacket @->\S{1,60}: read: connection reset by peer\n",
+)
+"""What Podman 4 sometimes adds to the output of a command that could not be run, in a frame of
+its own: that the command did not live to be attached to."""
+LONGEST_NOISE = 160
+"""Bytes."""
 SETTLE = 0.5
 """Seconds from Podman's answer until it surely watches."""
 LATE = 124
@@ -69,6 +77,11 @@ async def _frames(content: aiohttp.StreamReader) -> AsyncIterator[tuple[int, byt
             return
 
 
+def is_noise(data: bytes) -> bool:
+    """Of a whole frame of a command's errors: are they Podman's own, and of no use?"""
+    return len(data) <= LONGEST_NOISE and NOISE.fullmatch(data) is not None
+
+
 async def logs(
     client: Client, container_id: str, instance: str, *, follow: bool, tail: int | None, since: str
 ) -> AsyncIterator[LogLine]:
@@ -98,8 +111,9 @@ async def run(
         async with client.stream(
             "POST", f"exec/{session}/start", body={"Detach": False, "Tty": False}, timeout=left
         ) as answer:
-            async for _, data in _frames(answer.content):
-                output += data[: OUTPUT - len(output)]
+            async for number, data in _frames(answer.content):
+                if number != STDERR or not is_noise(data):
+                    output += data[: OUTPUT - len(output)]
     except EngineError as error:
         # An engine that hangs does not answer this either: then it says so.
         if error.kind != "timeout" or not await _ended(client, session, container_id):
