@@ -50,8 +50,10 @@ async def runs(call: Call) -> StreamResponse:
     """The runs, newest first. With ``number`` that one; and ``timeout``: when it has ended, or
     as it is after so many seconds."""
     call.known()
-    number, timeout = call.whole("number"), call.number("timeout", LONGEST)
     supervisor = call.supervisor
+    if not supervisor.world.workloads[call.name].workload.is_job and not supervisor.runs(call.name):
+        raise Problem(409, f"cannot {call.does}: it is a service, no job", "Refused")
+    number, timeout = call.whole("number"), call.number("timeout", LONGEST)
     if number is None:
         return answer(supervisor.runs(call.name))
     if timeout:

@@ -175,7 +175,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _read(
         "/v1/workloads/{name}/runs", "show the runs of {name}", jobs.runs, "number", "timeout",
-        gives=list[RunView],
+        gives=list[RunView], fails=(409,),
     ),
     _write("POST", "/v1/workloads/{name}/run", "run {name}", jobs.run, takes=jobs.RunBody),
     _write(

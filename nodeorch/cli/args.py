@@ -16,6 +16,8 @@ _TARGET = re.compile(rf"(?P<name>{_NAME.pattern})(?P<slot>\.\d+(\.g\d+)?)?", re.
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
+_WHOLE = re.compile(r"-?\d{1,19}", re.ASCII)
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -85,6 +87,25 @@ class Since(click.ParamType):  # type: ignore[type-arg]
             self.fail(f'{text!a} is not a time: write "10m" or "2024-05-01T10:00:00Z"')
 
 
+class Whole(click.ParamType):  # type: ignore[type-arg]
+    """A whole number in a range. ``what`` it numbers, and ``advice``, for who writes another."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int | None = None, what: str = "", advice: str = "") -> None:
+        self._low, self._high, self._what, self._advice = low, high, what, advice
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if _WHOLE.fullmatch(text):
+            number = int(text)
+            if number >= self._low and (self._high is None or number <= self._high):
+                return number
+        limit = f"from {self._low}" + (f" to {self._high}" if self._high is not None else "")
+        what = self._what or f"a whole number {limit}"
+        self.fail(f"{text!a} is not {what}{self._advice and '; '}{self._advice}")
+
+
 class Pattern(click.ParamType):  # type: ignore[type-arg]
     name = "pattern"
 
@@ -104,6 +125,13 @@ TARGET = Target()
 DURATION = Duration()
 SINCE = Since()
 PATTERN = Pattern()
+COUNT = Whole(0)
+CHANGE = Whole(
+    1,
+    10**15 - 1,
+    "the number of a change",
+    "see `nodeorch changes`, with --workload for one workload",
+)
 
 
 def dry_run(function: _F) -> _F:

@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from nodeorch.cli import exits
-from nodeorch.cli.args import NAME
+from nodeorch.cli.args import CHANGE, COUNT, NAME
 from nodeorch.cli.session import Session, pass_session
 
 
 @click.command("changes")
-@click.argument("number", type=click.IntRange(1, 10**15 - 1), required=False, metavar="[ID]")
+@click.argument("number", type=CHANGE, required=False, metavar="[ID]")
 @click.option("-f", "--follow", is_flag=True, help="Until it has ended. Needs an ID.")
 @click.option("--workload", type=NAME, help="Only those of this workload.")
-@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="So many.")
+@click.option("--last", type=COUNT, default=20, show_default=True, help="So many.")
 @pass_session
 def command(
     session: Session, number: int | None, follow: bool, workload: str | None, last: int

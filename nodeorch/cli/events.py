@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nodeorch.cli.args import NAME
+from nodeorch.cli.args import COUNT, NAME
 from nodeorch.cli.session import Session, pass_session
 
 View = dict[str, Any]
@@ -16,8 +16,8 @@ View = dict[str, Any]
 @click.command("events")
 @click.argument("name", type=NAME, required=False)
 @click.option("-f", "--follow", is_flag=True, help="Wait for more, also over daemon restarts.")
-@click.option("--after", type=click.IntRange(0), help="Those after this number.")
-@click.option("--last", type=click.IntRange(0), help="Only so many.  [default: 100]")
+@click.option("--after", type=COUNT, help="Those after this number.")
+@click.option("--last", type=COUNT, help="Only so many.  [default: 100]")
 @pass_session
 def command(
     session: Session, name: str | None, follow: bool, after: int | None, last: int | None

@@ -6,7 +6,6 @@ import click
 
 OK = 0
 REFUSED = 1
-USAGE = 2
 CHANGES = 2
 """Of ``plan`` alone."""
 UNREACHABLE = 69

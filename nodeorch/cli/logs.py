@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nodeorch.cli.args import NAME, PATTERN, SINCE
+from nodeorch.cli.args import COUNT, NAME, PATTERN, SINCE
 from nodeorch.cli.session import Session, pass_session
 
 Line = dict[str, Any]
@@ -20,7 +20,7 @@ WAITING = 1000
 @click.command("logs")
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @click.option("-f", "--follow", is_flag=True, help="Wait for more, also after a restart.")
-@click.option("--tail", type=click.IntRange(0), help="Only the last lines of each instance.")
+@click.option("--tail", type=COUNT, help="Only the last lines of each instance.")
 @click.option("--since", type=SINCE, help='Since then: "10m" ago, or "2024-05-01T10:00:00Z".')
 @click.option("--grep", type=PATTERN, help="Only lines in which this (Python's re) is found.")
 @click.option("--instance", help='Only this one: "web.1", or in full.')
@@ -60,7 +60,15 @@ def command(
 
 
 def _instances(session: Session, workload: str, asked: str | None) -> list[str]:
-    view = session.client.get("/v1/status", {"name": workload})[0]
+    from nodeorch.client.unix import ApiError, ClientError
+
+    try:
+        view = session.client.get("/v1/status", {"name": workload})[0]
+    except ApiError as error:
+        if error.code != "NotFound":
+            raise
+        words = f"there is no workload {workload}; see `nodeorch status`"
+        raise ClientError(f"cannot show the logs of {workload}: {words}") from None
     names = [instance["name"] for instance in view["instances"]]
     return [n for n in names if asked is None or asked in (n, n.rpartition(".")[0])]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from nodeorch.cli.args import NAME, dry_run, waiting
+from nodeorch.cli.args import NAME, Whole, dry_run, waiting
 from nodeorch.cli.operate import operate
 from nodeorch.cli.session import Session, pass_session
 
 
 @click.command("rollback")
 @click.argument("name", type=NAME)
-@click.option("--to", "generation", type=click.IntRange(1), help="Default: the one before.")
+@click.option("--to", "generation", type=Whole(1), help="Default: the one before.")
 @dry_run
 @waiting
 @pass_session

@@ -72,5 +72,6 @@ def _ended(session: Session, name: str, number: int, timeout: float | None) -> d
         if view["ended_at"]:
             return view
         if left <= 0:
-            words = f"cannot wait longer: run {number} of {name} is {view['state']}"
+            why = f": {view['reason']}" if view["reason"] else ""
+            words = f"cannot wait longer: run {number} of {name} is {view['state']}{why}"
             raise ApiError(408, f"{words}; see `nodeorch runs {name}`", "Timeout", [])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from nodeorch.cli.args import NAME, dry_run, waiting
+from nodeorch.cli.args import NAME, Whole, dry_run, waiting
 from nodeorch.cli.operate import operate
 from nodeorch.cli.session import Session, pass_session
 
 
 @click.command("scale")
 @click.argument("name", type=NAME)
-@click.argument("replicas", type=click.IntRange(0, 1000))
+@click.argument("replicas", type=Whole(0, 1000))
 @dry_run
 @waiting
 @pass_session

@@ -112,7 +112,7 @@ REFUSED = {"/v1/confirm", "/v1/workloads/{name}/rollback"}
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_the_documented_answer_is_the_real_one(harness: Harness, route: Route) -> None:
     furnish(harness)
-    name = "job" if route.path.endswith("/run") else "web"
+    name = "job" if route.path.endswith(("/run", "/runs")) else "web"
     path = route.path.replace("{name}", name).replace("{id}", "1")
     query = {"timeout": "0"} if "timeout" in route.query else {}
     query |= {"path": PATHS[route.path]} if route.path in PATHS else {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeorch.cli.args import DURATION, NAME
+from nodeorch.cli.args import DURATION, NAME, Whole
 from nodeorch.spec.names import is_name
 
 
@@ -30,6 +30,13 @@ def test_times(text: str, seconds: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a time"):
         DURATION.convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "11", "-1", "٣", "1" * 40])
+def test_what_is_no_whole_number(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a whole number from 0 to 10"):
+        Whole(0, 10).convert(text, None, None)
+    assert Whole(0).convert("7", None, None) == Whole(0, 10).convert(7, None, None) == 7
 
 
 @given(st.text(max_size=70) | st.from_regex(r"[a-z0-9-]{1,70}", fullmatch=True))

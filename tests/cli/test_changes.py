@@ -65,6 +65,8 @@ def test_usage(harness: Harness, cli: Cli) -> None:
     assert cli("changes")[:2] == (0, "no changes\n")
     assert cli("changes", "-f")[0] == 2
     assert cli("changes", "0")[0] == 2
+    code, _, err = cli("changes", "zzz")
+    assert code == 2 and "'zzz' is not the number of a change; see `nodeorch changes`" in err
     code, _, err = cli("changes", "7")
     assert (code, "there is no change 7" in err) == (1, True)
 

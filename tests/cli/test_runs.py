@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 
+from msgspec.structs import replace
+
 from tests.api.harness import WEB, Harness
 from tests.api.test_jobs import NIGHTLY, finish
 from tests.cli.conftest import Cli
@@ -50,7 +52,27 @@ def test_run_in_all_its_ways_to_say_no(harness: Harness, cli: Cli) -> None:
     code, out, err = cli("run", "job", "--wait", "--timeout", "50ms")
     assert code == 75 and "run 1 of job is pending" in err
     assert "has not ended" in cli("run", "job")[2]
-    assert "no runs yet" in cli("runs", "web")[1]
+    assert (
+        cli("runs", "web")[2] == "nodeorch: cannot show the runs of web: it is a service, no job\n"
+    )
+    assert "there is no workload none" in cli("runs", "none")[2]
+
+
+def test_a_run_that_is_not_in_time_says_why(harness: Harness, cli: Cli) -> None:
+    harness.declare(NIGHTLY)
+
+    def missing() -> None:
+        world = harness.standin.world
+        state = world.workloads["job"]
+        state = replace(state, record=replace(state.record, image_error="there is no such image"))
+        harness.standin.put(replace(world, workloads=world.workloads | {"job": state}))
+
+    harness.do(missing)
+    code, _, err = cli("run", "job", "--wait", "--timeout", "50ms")
+    assert code == 75
+    assert (
+        "run 1 of job is pending: cannot get image localhost/web:1: there is no such image" in err
+    )
 
 
 def test_status_shows_the_next_and_the_last_run(harness: Harness, cli: Cli) -> None:
