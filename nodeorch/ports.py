@@ -255,6 +255,9 @@ class Prober(Protocol):
     def results(self) -> Mapping[tuple[str, str], ProbeResult]:
         """The last result of each, for display."""
 
+    def keep(self, workloads: Iterable[str]) -> None:
+        """Forget what was counted of the probes of all others."""
+
     async def close(self) -> None: ...
 
 

@@ -68,11 +68,6 @@ class DirectoryWatch:
         self._seen = self._look()
         self._poll = self._loop.call_later(POLL, self._check)
 
-    @property
-    def watching(self) -> bool:
-        """False: changes are found by looking every 2 s."""
-        return self._watched is not None
-
     def close(self) -> None:
         self._poll.cancel()
         if self._quiet is not None:

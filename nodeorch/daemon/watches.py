@@ -32,7 +32,8 @@ class Watches:
             return
         self._seen = new
         processes_moved = probes_moved = False
-        for name in old.keys() - new.keys():
+        gone = old.keys() - new.keys()
+        for name in gone:
             processes_moved |= bool(self._processes.pop(name, None))
             probes_moved |= bool(self._probes.pop(name, None))
         for name, state in new.items():
@@ -52,3 +53,5 @@ class Watches:
             self._usages.sync(merged)
         if probes_moved:
             self._prober.sync({k: v for part in self._probes.values() for k, v in part.items()})
+        if gone:
+            self._prober.keep(new)

@@ -242,3 +242,6 @@ async def test_every_try_is_counted(bench: Bench) -> None:
     assert meter.tries["readiness", "http", "passed"] >= 3
     assert meter.failures["web", "liveness"] == meter.tries["liveness", "tcp", "failed"]
     assert meter.seconds["http"].total < 5
+    bench.runner.sync({})
+    bench.runner.keep(["db"])
+    assert not meter.failures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from nodeorch.daemon.executor import Executor
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
 from nodeorch.files import read_regular
+from nodeorch.meters import ProbeMeter
 from nodeorch.model.facts import Command, Fact, ProbeSeen, SpecsSeen, Tick
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import Instance, Node, World
@@ -47,12 +48,16 @@ class RigProber:
 
     def __init__(self) -> None:
         self.wanted: dict[tuple[str, str], ProbeTarget] = {}
+        self.meter = ProbeMeter()
 
     def sync(self, wanted: Mapping[tuple[str, str], ProbeTarget]) -> None:
         self.wanted = dict(wanted)
 
     def results(self) -> Mapping[tuple[str, str], ProbeResult]:
         return {}
+
+    def keep(self, workloads: Iterable[str]) -> None:
+        self.meter.keep(workloads)
 
     async def close(self) -> None:
         self.wanted = {}

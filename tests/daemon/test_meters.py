@@ -50,9 +50,11 @@ async def test_of_a_workload_that_is_gone_nothing_is_kept_though_nobody_asks(
         await rig.running()
         rig.engine.die(rig.instance().record.container_id, 1)  # type: ignore[union-attr]
         await rig.until(lambda: "web" in rig.loop.befell.by_name)
+        rig.prober.meter.failures["web", "liveness"] = 1
         await rig.command("delete")
         await rig.until(lambda: "web" not in rig.loop.world.workloads)
         assert not rig.loop.befell.by_name
+        assert not rig.prober.meter.failures
 
 
 async def test_saves_are_counted_by_how_they_ended(tmp_path: Path) -> None:

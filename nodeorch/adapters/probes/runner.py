@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count as counter
 
 from nodeorch.adapters.probes import cadence
@@ -207,6 +207,9 @@ class ProbeRunner:
 
     def results(self) -> Mapping[tuple[str, str], ProbeResult]:
         return {key: probe.result for key, probe in self._probes.items() if probe.result}
+
+    def keep(self, workloads: Iterable[str]) -> None:
+        self.meter.keep(workloads)
 
     async def close(self) -> None:
         """Ends all tries; returns when no task is left."""
