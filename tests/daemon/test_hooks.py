@@ -10,6 +10,7 @@ import pytest
 from nodeorch.adapters.probes import hook as hook_adapter
 from nodeorch.daemon import prestop
 from nodeorch.decide.ready import is_ready
+from nodeorch.model.facts import HookEnd
 from nodeorch.model.workload import Hooks, PostStart, PreStop, Stop, Workload
 from tests.daemon.rig import Rig, rigged, spec
 from tests.fakes import FakeEngine
@@ -80,6 +81,23 @@ async def test_a_late_hook_delays_a_stop_no_longer_than_its_time(
         assert await _acts(rig) == ["create", "start", "exec", "kill", "kill"]
         await rig.until(lambda: not rig.loop.world.busy)
         words = "pre-stop hook failed: cannot run it: the engine does not answer; it was stopped"
+        assert any(words in said for said in await rig.words())
+
+
+async def test_a_mistake_of_our_own_in_a_hook_delays_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> HookEnd:
+        raise LookupError("nothing there")
+
+    monkeypatch.setattr(hook_adapter.HookCaller, "run", broken)
+    async with rigged(tmp_path) as rig:
+        await rig.declare(_pre("true"))
+        await rig.running()
+        await rig.command("stop")
+        await rig.until(lambda: (i := rig.instance()) and not i.running)
+        await rig.until(lambda: not rig.loop.world.busy)
+        words = "pre-stop hook failed: cannot run it: an error inside nodeorchd; see its log"
         assert any(words in said for said in await rig.words())
 
 

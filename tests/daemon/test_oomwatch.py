@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from nodeorch.daemon import oomwatch
@@ -27,3 +29,23 @@ async def test_kills_of_this_run_count(
     async with OomWatch(lambda: left.pop(0) if len(left) > 1 else left[0]) as watch:
         await async_wait_for(lambda: len(left) == 1)
     assert watch.kills == kills
+
+
+async def test_an_engine_that_hangs_is_looked_over_less_and_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    enough, sleep = asyncio.Event(), asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1000:
+            enough.set()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    async with OomWatch(lambda: None):
+        await enough.wait()
+    assert pauses[0] == oomwatch.PAUSE and pauses == sorted(pauses)
+    assert sum(pauses[:20]) < 0.15, "an ordinary start is looked over closely"
+    assert pauses[-1] == oomwatch.LAST_PAUSE < 0.06
