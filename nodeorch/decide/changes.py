@@ -19,7 +19,7 @@ from nodeorch.decide.ready import has_completed, is_ready
 from nodeorch.decide.restart import stays_down
 from nodeorch.model.change import Change, ChangeState, Goal, Want
 from nodeorch.model.facts import Command, Fact, SpecsSeen
-from nodeorch.model.job import Outcome
+from nodeorch.model.job import Cause, Outcome
 from nodeorch.model.workload import RestartPolicy
 from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
 
@@ -130,8 +130,12 @@ def _job_ready(state: WorkloadState) -> Verdict | None:
         return ChangeState.DONE, "is scheduled"
     if job is None or job.ran != template:
         return None
-    made = [run.number for run in job.runs if run.template == template]
-    return _ran(state, made[-1]) if made else (ChangeState.DONE, "has had its run")
+    made = [run for run in job.runs if run.template == template]
+    if not made:
+        return ChangeState.DONE, "has had its run"
+    own = next((run for run in reversed(made) if run.cause is not Cause.OPERATOR), made[-1])
+    failed = own.outcome not in (None, Outcome.SUCCEEDED)
+    return _ran(state, (made[-1] if failed else own).number)
 
 
 def _ran(state: WorkloadState, number: int) -> Verdict | None:
@@ -232,19 +236,19 @@ def _overtake(world: World, newer: Change, now: float) -> World:
     asked = newer.asked
     for number in world.doing:
         change = world.changes[number]
-        common = {
-            n for n in change.wants.keys() & newer.wants.keys() if not _abreast(change, newer)
-        }
+        both = change.wants.keys() & newer.wants.keys()
+        common = {n for n in both if not _abreast(change.wants[n], newer.wants[n])}
         if common:
             words = f"change {asked.id} ({asked.verb}) took its place"
             world = _settle(world, change, {}, dict.fromkeys(sorted(common), words), now)
     return world
 
 
-def _abreast(one: Change, other: Change) -> bool:
-    """Runs of one job do not take each other's place, unless the job says so."""
-    wants = (*one.wants.values(), *other.wants.values())
-    return all(want.goal is Goal.RAN for want in wants)
+def _abreast(one: Want, other: Want) -> bool:
+    """Runs of one job do not take each other's place, unless the job says so; nor does a run that
+    of a version that was applied, or the other way round."""
+    goals = {one.goal, other.goal}
+    return Goal.RAN in goals and goals <= {Goal.RAN, Goal.READY}
 
 
 def _judge(world: World, change: Change, names: Iterable[str], now: float) -> World:

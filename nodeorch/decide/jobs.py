@@ -108,6 +108,18 @@ def run_asked(world: World, fact: Command, now: float) -> World:
     return world
 
 
+def declared_again(job: JobRecord | None) -> JobRecord | None:
+    """Of a job that is declared anew while the last of the deleted one is being removed: what has
+    run then counts as little as it would a moment later. What has not ended ends first."""
+    if job is None:
+        return None
+    left = tuple(
+        replace(run, ending=run.ending or Outcome.STOPPED, words=run.words or "its job was deleted")
+        for run in job.active
+    )
+    return JobRecord(runs=left, last=job.last)
+
+
 def moment(state: WorkloadState, wall: float) -> str:
     """A time in the job's zone: "2026-03-29 03:00 CEST"."""
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put, say
+from nodeorch.decide.jobs import declared_again
 from nodeorch.decide.template import diff, digest, summary, version
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Pull, Workload
@@ -116,7 +117,9 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
         return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
     old = state.record
     if old.deleting:
-        state = replace(state, record=replace(old, deleting=False, stopped=False, scale=None))
+        job = declared_again(old.job)
+        record = replace(old, deleting=False, stopped=False, scale=None, job=job)
+        state = replace(state, record=record)
         world = say(put(world, state), Code.SPEC_ACCEPTED, "declared again", name)
         old = state.record
     if declared == old.declared and not (forced and declared != old.target.digest):
