@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab import Lab
 from tests.system.host import Host
+from tests.system.kit import one_host
 
 
 @pytest.fixture
@@ -16,3 +17,14 @@ def host(lab: Lab) -> Iterator[Host]:
         yield host
     finally:
         host.close()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    lab_session: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Host]:
+    """A daemon for all tests of a module, with the settings that its SETTINGS gives."""
+    base = tmp_path_factory.getbasetemp().resolve()
+    settings: str = getattr(request.module, "SETTINGS", "")
+    with one_host(lab_session, settings.replace("{base}", str(base))) as host:
+        yield host

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nodeorch.model.view import NodeView
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
 from tests.system.kit import (
@@ -18,18 +17,11 @@ from tests.system.kit import (
     clear,
     events,
     node,
-    one_host,
     run,
     runs,
     until_rejected,
     until_runs,
 )
-
-
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session) as host:
-        yield host
 
 
 @pytest.fixture

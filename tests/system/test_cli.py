@@ -16,7 +16,6 @@ from queue import SimpleQueue
 import pytest
 
 from nodeorch import __version__
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
 from tests.system.kit import (
@@ -25,18 +24,11 @@ from tests.system.kit import (
     as_json,
     clear,
     events,
-    one_host,
     patiently,
     run,
     runs,
     until_runs,
 )
-
-
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session) as host:
-        yield host
 
 
 @pytest.fixture

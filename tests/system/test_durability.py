@@ -14,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
 from tests.system.kit import (
     ROOT,
     clear,
     events,
-    one_host,
     patiently,
     run,
     runs,
@@ -41,10 +39,7 @@ main()
 QUICK = '[restart]\nbackoff = { initial = "20ms", max = "50ms" }\n'
 
 
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session, "[journal]\nkeep = 100\n") as host:
-        yield host
+SETTINGS = "[journal]\nkeep = 100\n"
 
 
 @pytest.fixture

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host, alive
-from tests.system.kit import clear, one_host, until_event
+from tests.system.kit import clear, until_event
 
-
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    base = tmp_path_factory.getbasetemp().resolve()
-    with one_host(lab_session, f'[volumes]\nallowed = ["{base}"]\n') as host:
-        yield host
+SETTINGS = '[volumes]\nallowed = ["{base}"]\n'
 
 
 @pytest.fixture

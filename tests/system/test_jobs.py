@@ -10,20 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
-from tests.system.kit import as_json, clear, one_host, run, until_event
+from tests.system.kit import as_json, clear, run, until_event
 from tests.system.test_durability import WALL
 
 SCRIPT = 'echo "run with $*"; exec sh -c "$1"'
 """Says its arguments, and does the first one."""
-
-
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session) as host:
-        yield host
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ from tests.system.kit import as_json, clear, configure, events, one_host, run, u
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session) as host:
-        yield host
-
-
 @pytest.fixture
 def host(shared: Host) -> Iterator[Host]:
     yield shared

@@ -10,16 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Lab
 from tests.lab.wait import wait_for
 from tests.system.host import Host
-from tests.system.kit import as_json, clear, events, one_host, runs, until_event
-
-
-@pytest.fixture(scope="module")
-def shared(lab_session: Lab) -> Iterator[Host]:
-    with one_host(lab_session) as host:
-        yield host
+from tests.system.kit import as_json, clear, events, runs, until_event
 
 
 @pytest.fixture
