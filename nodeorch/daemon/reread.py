@@ -45,10 +45,12 @@ async def tidy(shelf: Shelf, store: Store, world: World, changed: Iterable[str])
         if state is None:
             await asyncio.to_thread(shelf.tidy, name, (), ())
         elif name in changed:
-            now = [v for v in (state.record.target, state.record.previous) if v is not None]
-            all = [*now, *(version for _, version in await store.versions(name))]
-            kept = {file.digest for version in all for file in version.workload.files}
+            record = state.record
+            now = [v.workload for v in (record.target, record.previous) if v is not None]
+            now += record.job.older.values() if record.job is not None else ()
+            all = [*now, *(version.workload for _, version in await store.versions(name))]
+            kept = {file.digest for workload in all for file in workload.files}
             # A job's run goes on, and is tried again, in the container it began in.
             used = all if state.workload.is_job else now
-            laid = {file.digest for version in used for file in version.workload.files}
+            laid = {file.digest for workload in used for file in workload.files}
             await asyncio.to_thread(shelf.tidy, name, kept, laid)

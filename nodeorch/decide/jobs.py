@@ -19,7 +19,7 @@ from nodeorch.decide.restart import stays_down
 from nodeorch.model.facts import ClockSeen, Command
 from nodeorch.model.job import Cause, JobRecord, Outcome, Run
 from nodeorch.model.workload import Concurrency
-from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
+from nodeorch.model.world import Code, DesiredRecord, Instance, State, Why, WorkloadState, World
 from nodeorch.schedule import BadSchedule, UnknownZone, find_zone, schedule
 
 ABREAST = 20
@@ -118,6 +118,14 @@ def declared_again(job: JobRecord | None) -> JobRecord | None:
         for run in job.active
     )
     return JobRecord(runs=left, last=job.last)
+
+
+def superseded(record: DesiredRecord) -> JobRecord | None:
+    """Of a job that gets another target: the present one is kept for the runs made from it."""
+    job, target = record.job, record.target
+    if job is None or not job.active:
+        return job
+    return replace(job, older=job.older | {target.template: target.workload})
 
 
 def moment(state: WorkloadState, wall: float) -> str:
@@ -348,7 +356,13 @@ def _succeeded_last(job: JobRecord) -> bool:
 
 
 def _trimmed(state: WorkloadState, job: JobRecord) -> JobRecord:
-    """Without the oldest ended runs, as long as no container is left of them."""
+    """Without the oldest ended runs, as long as no container is left of them, and without the
+    versions by which no run goes."""
+    if job.older:
+        going = {i.record.template for r in job.active if (i := slot_of(state, r))}
+        left = {template: own for template, own in job.older.items() if template in going}
+        left.pop(state.record.target.template, None)
+        job = replace(job, older=left) if left != job.older else job
     ended = [r for r in job.runs if r.outcome is not None]
     surplus = ended[: -state.workload.terms.keep]
     gone = {r.number for r in surplus if slot_of(state, r) is None}

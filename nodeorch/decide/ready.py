@@ -13,9 +13,12 @@ from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, Worl
 
 def own_workload(state: WorkloadState, instance: Instance) -> Workload:
     """The version of the workload that the instance was made from."""
-    previous = state.record.previous
-    if previous is not None and instance.record.template == previous.template:
+    template, previous = instance.record.template, state.record.previous
+    if previous is not None and template == previous.template:
         return previous.workload
+    job = state.record.job
+    if job is not None and job.older and template != state.record.target.template:
+        return job.older.get(template, state.workload)
     return state.workload
 
 

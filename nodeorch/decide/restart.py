@@ -172,7 +172,7 @@ def stays_down(state: WorkloadState, instance: Instance) -> Why | None:
     workload = own_workload(state, instance)
     if not workload.is_job:
         return forbids_restart(workload.restart.policy, instance)
-    end, retries = instance.record.last_exit, workload.terms.retries
+    end, retries = instance.record.last_exit, state.workload.terms.retries
     job = state.record.job
     run = job.run(instance.record.slot) if job else None
     if run is not None and run.outcome is not None:

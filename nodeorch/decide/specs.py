@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put, say
-from nodeorch.decide.jobs import declared_again
+from nodeorch.decide.jobs import declared_again, superseded
 from nodeorch.decide.template import diff, digest, summary, version
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Pull, Workload
@@ -76,6 +76,7 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
         image_failures=0,
         image_next_try=None,
         image_error=None,
+        job=superseded(old),
     )
     instances = {}
     for name, instance in state.instances.items():

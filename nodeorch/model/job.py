@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from nodeorch.model.workload import Workload
+
 
 class Cause(StrEnum):
     """Why a run was made."""
@@ -74,6 +76,8 @@ class JobRecord(Struct, frozen=True, omit_defaults=True):
     """Without a schedule: the template that has had its run."""
     skipped: str = ""
     """The last due time that did not run, and why."""
+    older: dict[str, Workload] = {}
+    """Template → the version before the target by which a run that has not ended still goes."""
 
     def run(self, number: int) -> Run | None:
         return next((r for r in self.runs if r.number == number), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nodeorch.model.actions import CreateContainer, RemoveContainer, StartContainer, StopContainer
+from nodeorch.model.actions import CreateContainer, StartContainer, StopContainer
 from nodeorch.model.facts import ClockSeen, Command, Done, EngineSeen, Loaded
 from nodeorch.model.job import Outcome
 from nodeorch.model.workload import Backoff, Concurrency, Condition, Restart
@@ -257,22 +257,6 @@ def test_a_deleted_job_leaves_nothing() -> None:
     assert len(story.running()) == 3
     story.command("delete", "job").settle()
     assert story.containers == {} and story.world.workloads == {}
-
-
-@pytest.mark.parametrize("ended", [True, False])
-def test_a_job_deleted_and_declared_again_runs_again(ended: bool) -> None:
-    """Though its last container is still being removed, or its run still being stopped."""
-    story = JobStory(job()).up()
-    if ended:
-        story.finish(1)
-    spec = story.files.pop("job")
-    story.specs(deleted=("job",))
-    last = story.until(RemoveContainer if ended else StopContainer)
-    story.specs(spec)
-    story.obey(last).settle()
-    assert story.running() == {"job.2.g1"}
-    story.finish(2).live(60)
-    assert story.outcomes()[-1] is GOOD and story.took(CreateContainer) == ["job.1.g1", "job.2.g1"]
 
 
 @pytest.mark.parametrize("to_job", [True, False])
