@@ -67,6 +67,7 @@ def load_text(
     if is_name(workload.main.name):
         shown = workload.main.name
     faults.add_unless_known(_judge(workload, stem, default_memory, allowed_sources, guarded))
+    faults.add_unless_known(rules_jobs.written(workload, data))
     if not faults.errors:
         workload = _complete(workload, default_memory)
         workload = _with_env_file(workload, read_file, faults)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from nodeorch.model.workload import Concurrency, RestartPolicy, Workload
+from nodeorch.model.workload import Concurrency, Workload
 from nodeorch.schedule import BadSchedule, UnknownZone, find_zone, schedule, zone_fix
 from nodeorch.spec.faults import Fault, quote
 
@@ -42,14 +43,19 @@ def shape(w: Workload) -> Iterator[Fault]:
     if w.main.replicas != 1:
         fix = 'remove replicas; [job] concurrency = "allow" lets runs go on side by side'
         yield Fault(("workload", "replicas"), "E263", "a job has no replicas", fix)
-    if w.restart.policy is not RestartPolicy.ALWAYS:
-        fix = "remove it; [job] retries says how often a run is tried again"
-        yield Fault(("restart", "policy"), "E263", "a job has no restart policy", fix)
     for i, port in enumerate(w.ports):
         if port.host and w.terms.concurrency is Concurrency.ALLOW:
             fix = 'remove host, or write concurrency = "forbid"'
             message = f"several runs cannot share host port {port.host}"
             yield Fault(("ports", i, "host"), "E264", message, fix)
+
+
+def written(w: Workload, data: dict[str, Any]) -> Iterator[Fault]:
+    """Of the file as it was read: a default that is written down is a word about it, too."""
+    restart = data.get("restart")
+    if w.is_job and isinstance(restart, dict) and "policy" in restart:
+        fix = "remove it; [job] retries says how often a run is tried again"
+        yield Fault(("restart", "policy"), "E263", "a job has no restart policy", fix)
 
 
 RULES = (only_of_jobs, times, shape)

@@ -30,6 +30,14 @@ def bad(text: str | bytes, **options: object) -> list[tuple[str, int, int, str]]
     return [(p.code, p.line, p.column, p.field) for p in problems]
 
 
+@pytest.mark.parametrize("policy", ["always", "never"])
+def test_a_job_with_a_restart_policy_is_told_so_whichever_it_is(policy: str) -> None:
+    text = HEAD + 'kind = "job"\n[restart]\nbackoff = { initial = "1s" }\n'
+    good(text, default_memory=64 * MIB)
+    found = bad(text + f'policy = "{policy}"\n', default_memory=64 * MIB)
+    assert found == [("E263", 7, 10, "web.restart.policy")]
+
+
 def test_the_whole_of_a_workload() -> None:
     web = good(
         HEAD
