@@ -15,6 +15,8 @@ from aiohttp.web import StreamResponse
 from nodeorch.api.call import Call, Problem, answer
 from nodeorch.api.operate import Nothing
 from nodeorch.api.target import choose, record
+from nodeorch.decide.size import size
+from nodeorch.model import copying
 from nodeorch.model.view import CopyView, InstanceView
 from nodeorch.model.world import Code
 from nodeorch.ports import EngineError
@@ -24,6 +26,13 @@ LONGEST_PATH = 4096
 """Bytes; PATH_MAX of Linux."""
 SILENCE = 60.0
 """Seconds between two pieces of a body."""
+
+_TOO_LARGE = (
+    f"one copy takes {size(copying.LARGEST)} at most; copy a part at a time, or mount a volume"
+)
+
+GRACE = 1 << 20
+"""Bytes beyond that are sent: so a client of ours sees that it is too much, and can say so."""
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +57,16 @@ async def out(call: Call) -> StreamResponse:
     response.enable_chunked_encoding()
     await response.prepare(call.request)
     await response.write(first)
+    sent = len(first)
     try:
         async for piece in pieces:
             await response.write(piece)
+            sent += len(piece)
+            if sent > copying.LARGEST + GRACE:
+                raise EngineError("refused", _TOO_LARGE)
     except EngineError as error:
         log.warning("cannot %s: %s: %s", call.does, path, error.words)
-        raise ConnectionResetError("the engine failed in the middle") from error
+        raise ConnectionResetError("it broke off in the middle") from error
     await response.write_eof()
     return response
 
@@ -70,22 +83,39 @@ async def into(call: Call) -> StreamResponse:
         raise call.bad(f"{path} in {instance.name} is no directory", "name one")
     by = await call.by()
     await record(call, Code.COPIED, instance.name, f"files copied into its {path}, by {by}")
+    body, failed = _Body(call), None
     try:
-        await call.supervisor.engine.write_archive(instance.container_id, path, _body(call))
+        await call.supervisor.engine.write_archive(instance.container_id, path, body.pieces())
     except EngineError as error:
-        words = f"some or all files did not come into its {path}: {error.words}"
+        failed = error
+    if failed is not None or body.too_large:
+        why = _TOO_LARGE if body.too_large or failed is None else failed.words
+        words = f"some or all files did not come into its {path}: {why}"
         await record(call, Code.COPIED, instance.name, words)
-        raise
+    if body.too_large:
+        raise Problem(413, f"cannot {call.does}: {_TOO_LARGE}", "TooBig")
+    if failed is not None:
+        raise failed
     return answer(seen)
 
 
-async def _body(call: Call) -> AsyncIterator[bytes]:
-    while True:
-        async with asyncio.timeout(SILENCE):
-            data = await call.request.content.readany()
-        if not data:
-            return
-        yield data
+class _Body:
+    """What the client sends; it ends early where it is too much."""
+
+    def __init__(self, call: Call) -> None:
+        self._content = call.request.content
+        self.too_large = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        taken = 0
+        while True:
+            async with asyncio.timeout(SILENCE):
+                data = await self._content.readany()
+            taken += len(data)
+            self.too_large = taken > copying.LARGEST
+            if not data or self.too_large:
+                return
+            yield data
 
 
 async def _look(call: Call, instance: InstanceView, path: str) -> CopyView:

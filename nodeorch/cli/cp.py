@@ -15,6 +15,7 @@ import click
 
 from nodeorch.cli.args import TARGET, dry_run
 from nodeorch.cli.session import Session, pass_session
+from nodeorch.model import copying
 
 PIECE = 64 * 1024
 SHOWN = 20
@@ -141,12 +142,19 @@ class _Reader:
 
     def __init__(self, answer: http.client.HTTPResponse) -> None:
         self._answer = answer
+        self._taken = 0
 
     def read(self, size: int) -> bytes:
-        from nodeorch.client.unix import DaemonUnreachable
+        from nodeorch.cli import render
+        from nodeorch.client.unix import ClientError, DaemonUnreachable
 
         try:
-            return self._answer.read(size)
+            data = self._answer.read(size)
+            self._taken += len(data)
+            if self._taken <= copying.LARGEST:
+                return data
+            most = f"cannot go on: one copy takes {render.size(copying.LARGEST)} at most"
+            raise ClientError(f"{most}; copy a part at a time, or mount a volume")
         except (http.client.HTTPException, OSError) as error:
             words = "cannot go on: the copy broke off in the middle; see the log of nodeorchd"
             raise DaemonUnreachable(words) from error

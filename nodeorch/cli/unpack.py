@@ -9,6 +9,7 @@ link, a link that leads out of the copy, a device, a pipe.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tarfile
@@ -92,11 +93,19 @@ class Unpacker:
         elif member.islnk():
             self._link(self._parts(member.linkname), parts, parent)
         elif member.isreg():
+            self._has_room(member.size)
             data = tar.extractfile(member)
             assert data is not None
             _write(data, member, name, parent)
         else:
             raise Unsafe("it is a device or a pipe")
+
+    def _has_room(self, size: int) -> None:
+        """Before the first byte of it: what cannot fit shall not fill the disk for others."""
+        disk = os.fstatvfs(self._folder)
+        if size > disk.f_bavail * disk.f_frsize:
+            words = f"{os.strerror(errno.ENOSPC)} (a file of it has {size >> 20} MiB)"
+            raise OSError(errno.ENOSPC, words)
 
     def _link(self, source: list[str], parts: list[str], parent: int) -> None:
         """A second name; of a symlink only where it leads out of the copy no more than there."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
 
+from nodeorch.model import copying
 from tests.api.harness import WEB, Harness
 from tests.cli.conftest import Cli
 from tests.fakes.files import FakeFiles
@@ -95,6 +97,39 @@ def test_a_tree_into(cli: Cli, files: FakeFiles, here: Path) -> None:
     assert (code, out) == (0, "")
     assert "left out 'tree/pipe': it is a device or a pipe" in err
     assert files.texts["/tmp/tree/sub/odd \n name"] == b"x"
+
+
+def test_a_copy_that_is_too_large(
+    cli: Cli, files: FakeFiles, here: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "LARGEST", 150_000)
+    (here / "mine").write_bytes(b"m" * 200_000)
+    code, _, err = cli("cp", "mine", "web:/tmp")
+    assert code == 1 and "cannot copy into web: one copy takes 16 GiB at most" in err
+    assert "/tmp/mine" not in files.texts
+    said = [e.why.words for e in harness.standin.store.journal if e.why.code == "Copied"]
+    assert "some or all files did not come into its /tmp: one copy takes" in said[-1]
+    files.texts["/etc/motd"] = b"m" * 500_000
+    for target in ("new", "-"):
+        code, _, err = cli("cp", "web:/etc/motd", target)
+        assert code == 1 and "cannot go on: one copy takes 146.5KiB at most" in err
+    files.texts["/etc/motd"] = b"m" * 2_000_000
+    with (
+        harness.client.download("/v1/workloads/web/copy-out", {"path": "/etc/motd"}) as answer,
+        pytest.raises(IncompleteRead),
+    ):
+        answer.read()
+    files.texts["/etc/motd"] = b"m" * 100_000
+    assert cli("cp", "web:/etc/motd", "new") == (0, "", "")
+
+
+def test_what_cannot_fit_is_not_begun(cli: Cli, files: FakeFiles, here: Path) -> None:
+    info = tarfile.TarInfo("huge")
+    info.size = 1 << 60
+    files.archives["/huge"] = info.tobuf() + b"h" * 100_000
+    code, _, err = cli("cp", "web:/huge", ".")
+    assert code == 1 and "cannot write ./huge: No space left on device" in err
+    assert not os.listdir(here)
 
 
 @pytest.mark.parametrize("target", ["/nope/x", "/nope/", "/etc/motd/x"])
