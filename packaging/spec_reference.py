@@ -1,7 +1,8 @@
-"""Writes the tables of docs/specs.md from the model: `python packaging/spec_reference.py`.
+"""Writes tables of docs/specs.md and docs/operations.md: `python packaging/spec_reference.py`.
 
 A table stands below a line `<!-- STRUCT: … -->`. Keys, values, defaults and effects come from
-model/workload.py and decide/template.py, the words and examples from spec/words.py.
+model/workload.py and decide/template.py, the words and examples from spec/words.py; the settings
+from spec/settings.py and spec/words_settings.py.
 With --check it writes nothing, and exits with 1 if the tables are not what the model says.
 """
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from msgspec import inspect
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "specs.md"
+PAGES = (ROOT / "docs" / "specs.md", ROOT / "docs" / "operations.md")
 MARK = re.compile(r"^<!-- (\w+): made by packaging/spec_reference\.py -->\n\n", re.M)
 HEAD = "| Key | Value | Default | Change | Example | Meaning |\n|---|---|---|---|---|---|\n"
+SETTINGS = "Settings"
+SETTINGS_HEAD = "| Key | Default | Meaning |\n|---|---|---|\n"
 
 
 class Wordless(Exception):
@@ -130,32 +133,65 @@ def table(name: str) -> str:
     return made
 
 
+def settings_table() -> str:
+    from msgspec import inspect
+
+    from nodeorch.spec.schema import schema
+    from nodeorch.spec.settings import Settings
+    from nodeorch.spec.walk import plain, type_info
+    from nodeorch.spec.words_settings import SETTINGS as WORDS
+
+    definitions = schema("settings")["definitions"]
+    made = SETTINGS_HEAD
+    for table in type_info(Settings).fields:
+        info = plain(table.type).type
+        assert isinstance(info, inspect.StructType)
+        name = info.cls.__name__
+        for field in info.fields:
+            key = field.encode_name
+            default = definitions[name]["properties"][key].get("default")
+            meaning = WORDS.get(name, {}).get(key) or plain(field.type).description
+            if not meaning:
+                raise Wordless(f"nodeorch/spec/settings.py describes no {name}.{key}")
+            cells = (
+                f"`[{table.encode_name}] {key}`",
+                "-" if default is None else f"`{json.dumps(default)}`",
+                meaning,
+            )
+            made += f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+    return made
+
+
 def page(text: str) -> str:
     """The page with its tables as they have to be."""
     parts = MARK.split(text)
     made = parts[0]
     for name, rest in zip(parts[1::2], parts[2::2], strict=True):
         after = re.sub(r"\A(\|.*\n)*", "", rest)
-        made += f"<!-- {name}: made by packaging/spec_reference.py -->\n\n{table(name)}{after}"
+        rows = settings_table() if name == SETTINGS else table(name)
+        made += f"<!-- {name}: made by packaging/spec_reference.py -->\n\n{rows}{after}"
     return made
 
 
 def main() -> int:
-    present = PAGE.read_text()
-    try:
-        wanted = page(present)
-    except Wordless as error:
-        print(f"cannot write {PAGE}: {error}")
-        return 1
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted)
-    elif present != wanted:
-        print(
-            f"cannot accept {PAGE}: the model says something else; put words and an example into "
-            "nodeorch/spec/words.py and run python packaging/spec_reference.py"
-        )
-        return 1
-    return 0
+    bad = 0
+    for path in PAGES:
+        present = path.read_text()
+        try:
+            wanted = page(present)
+        except Wordless as error:
+            print(f"cannot write {path}: {error}")
+            return 1
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted)
+        elif present != wanted:
+            print(
+                f"cannot accept {path}: the model says something else; put words and an example "
+                "into nodeorch/spec/words.py, or a description into nodeorch/spec/settings.py, "
+                "and run python packaging/spec_reference.py"
+            )
+            bad = 1
+    return bad
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from nodeorch.spec.names import ULIMITS
 from nodeorch.spec.settings import Settings
 from nodeorch.spec.walk import Plain, plain, shown, type_info
 from nodeorch.spec.words import WORDS
+from nodeorch.spec.words_settings import SETTINGS
 
 Schema = dict[str, Any]
 
@@ -123,7 +124,8 @@ class _Maker:
 def _described(owner: str, key: str) -> str:
     """In words, without links: an editor has nothing to follow them to."""
     word = WORDS.get(owner, {}).get(key)
-    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", word.meaning) if word else ""
+    meaning = word.meaning if word else SETTINGS.get(owner, {}).get(key, "")
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", meaning)
 
 
 def _number(kind: inspect.IntType | inspect.FloatType) -> Schema:

@@ -21,11 +21,13 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
 
 class NodeSettings(_Table, frozen=True):
-    name: Annotated[Name | None, Meta(description="default: the host's name")] = None
-    memory_reserve: Annotated[Bytes, Meta(description="kept for the host itself")] = 256 * MIB
+    name: Annotated[Name | None, Meta(description="the node's name; missing: the host's")] = None
+    memory_reserve: Annotated[
+        Bytes, Meta(description="kept for the host; workloads share the rest")
+    ] = 256 * MIB
     overcommit: Annotated[
         float,
-        Meta(ge=0.1, le=100, description="workloads may request this times the memory there is"),
+        Meta(ge=0.1, le=100, description="workloads may ask for this times the memory there is"),
     ] = 1.0
 
 
@@ -67,7 +69,7 @@ class ApiSettings(_Table, frozen=True):
             str,
             Meta(
                 pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
-                description="a group that may use the socket besides root; default: none",
+                description="a group whose members may use the socket; missing: only root",
             ),
         ]
         | None
@@ -85,11 +87,18 @@ class PressureSettings(_Table, frozen=True):
     """When the host itself stalls: PSI, the share of time in which no task could go on."""
 
     memory: Annotated[
-        Percent, Meta(description='percent of "full avg10" from which on it evicts; 0: never')
+        Percent,
+        Meta(
+            description='percent of memory stall (PSI, "full avg10") from which on the node '
+            "evicts; 0: never"
+        ),
     ] = 0.0
     io: Annotated[Percent, Meta(description="the same for input and output")] = 0.0
     below: Annotated[
-        int, Meta(ge=-1000, le=1000, description="only workloads with a priority below are evicted")
+        int,
+        Meta(
+            ge=-1000, le=1000, description="only workloads with a priority below this are evicted"
+        ),
     ] = 0
     rest: Annotated[Seconds, Meta(description="of calm, until what was evicted starts again")] = (
         60.0
@@ -110,9 +119,9 @@ class MetricsSettings(_Table, frozen=True):
         ]
         | None
     ) = None
-    everyone: Annotated[bool, Meta(description="the address may be one that other hosts reach")] = (
-        False
-    )
+    everyone: Annotated[
+        bool, Meta(description="that address may be one that other hosts reach")
+    ] = False
 
 
 class Settings(_Table, frozen=True):

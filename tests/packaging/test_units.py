@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,6 +30,21 @@ def settings(name: str) -> list[str]:
 )
 def test_the_daemon_is_guarded(line: str) -> None:
     assert line in settings("nodeorchd.service")
+
+
+def test_what_the_manual_names_in_usr_share_is_installed() -> None:
+    """packaging/install runs on whole machines alone; here only its list is looked at."""
+    text = (UNITS.parent / "packaging" / "install").read_text()
+    lines = re.findall(r"-t (/usr/share/nodeorch\S*) \"\$REPO\"/(\S+)", text)
+    found = {f"{folder}/{path.name}" for folder, glob in lines for path in UNITS.parent.glob(glob)}
+    share = "/usr/share/nodeorch"
+    assert found == {
+        f"{share}/workload.schema.json",
+        f"{share}/settings.schema.json",
+        f"{share}/prometheus/nodeorch.rules.yml",
+        f"{share}/prometheus/prometheus.yml",
+        f"{share}/grafana/nodeorch.json",
+    }
 
 
 def test_a_stop_of_the_daemon_stops_nothing_else() -> None:

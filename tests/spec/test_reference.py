@@ -18,6 +18,7 @@ from nodeorch.spec.load import load_text
 from nodeorch.spec.schema import schema
 from nodeorch.spec.walk import shown
 from nodeorch.spec.words import WORDS
+from nodeorch.spec.words_settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 MAKER = ROOT / "packaging" / "spec_reference.py"
@@ -82,6 +83,14 @@ def test_the_page_is_made_from_the_model() -> None:
 def test_each_struct_has_its_table() -> None:
     marks = _maker().MARK.findall((ROOT / "docs" / "specs.md").read_text())
     assert sorted(marks) == sorted(STRUCTS)
+    marks = _maker().MARK.findall((ROOT / "docs" / "operations.md").read_text())
+    assert marks == ["Settings"]
+
+
+def test_no_words_of_settings_are_left_over() -> None:
+    definitions = schema("settings")["definitions"]
+    for name, words in SETTINGS.items():
+        assert words.keys() <= definitions[name]["properties"].keys()
 
 
 def test_each_field_has_words_and_no_words_are_left_over() -> None:
