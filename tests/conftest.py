@@ -12,9 +12,14 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab import Lab, namespaces
 from tests.lab.images import BUSYBOX
+
+settings.register_profile("nodeorch", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nodeorch")
+"""A loaded machine proves nothing about the code: no property fails for being slow."""
 
 SOCKET = os.environ.get("NODEORCH_TEST_PODMAN_SOCKET")
 NETNS = os.environ.get("NODEORCH_TEST_PODMAN_NETNS")
