@@ -30,7 +30,11 @@ from tests.system.kit import (
 WALL = """\
 import sys, time
 real, file = time.time, sys.argv.pop(1)
-time.time = lambda: real() + float(open(file).read())
+def wall():
+    while not (ahead := open(file).read()):  # it is being written
+        pass
+    return real() + float(ahead)
+time.time = wall
 from nodeorch.daemon.main import main
 main()
 """
