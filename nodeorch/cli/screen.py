@@ -29,6 +29,8 @@ class Screen:
     def __init__(self) -> None:
         self._in, self._out = sys.stdin.fileno(), sys.stdout.fileno()
         self._before = termios.tcgetattr(self._in)
+        self._ending = 0
+        """The exit code, once a signal has asked for the end."""
         self._wakes, self._waker = os.pipe()
         for end in (self._wakes, self._waker):
             os.set_blocking(end, False)
@@ -47,7 +49,13 @@ class Screen:
         self._write(f"\x1b[H{body}\x1b[J")
 
     def key(self, timeout: float) -> str:
-        """The next key; "" after so many seconds, or when the size has changed."""
+        """The next key; "" after so many seconds, or when the size has changed.
+
+        Raises SystemExit when a signal has asked for the end, and what that raised was lost: an
+        exception out of a destructor is ignored.
+        """
+        if self._ending:
+            sys.exit(self._ending)
         ready, _, _ = select.select([self._in, self._wakes], [], [], max(timeout, 0.0))
         if self._wakes in ready:
             os.read(self._wakes, 512)
@@ -67,6 +75,10 @@ class Screen:
             self._write(LEAVE)
         finally:
             termios.tcsetattr(self._in, termios.TCSADRAIN, self._before)
+
+    def end(self, number: int, at: FrameType | None) -> None:
+        self._ending = 128 + number
+        sys.exit(self._ending)
 
     def close(self) -> None:
         os.close(self._wakes)
@@ -96,8 +108,9 @@ def opened() -> Iterator[Screen]:
         screen.enter()
 
     handlers = {
-        signal.SIGTERM: _exit,
-        signal.SIGHUP: _exit,
+        signal.SIGINT: screen.end,
+        signal.SIGTERM: screen.end,
+        signal.SIGHUP: screen.end,
         signal.SIGTSTP: suspend,
         signal.SIGWINCH: lambda number, at: None,  # it wakes key()
     }
@@ -107,7 +120,6 @@ def opened() -> Iterator[Screen]:
         screen.enter()
         yield screen
     finally:
-        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         for number in before:
             signal.signal(number, signal.SIG_IGN)  # an impatient second ^C leaves no half
         signal.set_wakeup_fd(old_waker)
@@ -117,7 +129,3 @@ def opened() -> Iterator[Screen]:
             screen.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _exit(number: int, at: FrameType | None) -> None:
-    sys.exit(128 + number)

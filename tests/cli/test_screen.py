@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,6 +74,34 @@ def test_signals_leave_the_terminal_as_it_was(
     assert found == code
     restored(screen, said)
     assert "Traceback" not in said
+
+
+LOST = """
+import os, signal
+from nodeorch.cli.screen import opened
+
+class Lost:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+with opened() as screen:
+    Lost()
+    while True:
+        screen.key(0.05)
+"""
+
+
+def test_a_signal_counts_also_where_what_it_raises_is_ignored() -> None:
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", LOST])
+    try:
+        ended = wait_for(lambda: os.waitpid(pid, os.WNOHANG)[1] or None)
+        assert os.waitstatus_to_exitcode(ended) == 130
+    finally:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        os.close(master)
 
 
 def test_an_error_in_the_middle_leaves_the_terminal_as_it_was(
