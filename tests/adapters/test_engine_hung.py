@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -19,9 +19,8 @@ SPEC = Workload(main=Main(name="web", image=IMAGE))
 THREADS = client.SLOTS + client.RESERVED
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Timeouts of one second."""
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeouts of one second from now on: what comes before may take its time."""
     for module, name in (
         (engine, "QUICK"),
         (engine, "SLOW"),
@@ -30,11 +29,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (streams, "SLACK"),
     ):
         monkeypatch.setattr(module, name, 1.0)
-    yield
 
 
 @pytest.fixture
-async def podman(lab: Lab, impatient: None) -> AsyncIterator[PodmanEngine]:
+async def podman(lab: Lab) -> AsyncIterator[PodmanEngine]:
     made = PodmanEngine(lab.socket)
     yield made
     await made.close()
@@ -59,9 +57,12 @@ def workers() -> int:
     return sum(thread.name.startswith("podman") for thread in threading.enumerate())
 
 
-async def test_every_call_to_a_frozen_service_ends_in_time(lab: Lab, podman: PodmanEngine) -> None:
+async def test_every_call_to_a_frozen_service_ends_in_time(
+    lab: Lab, podman: PodmanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     created = await container(podman)
     image, _ = await podman.ensure_image(IMAGE, Pull.NEVER)
+    hurry(monkeypatch)
     lab.freeze()
     begun = time.monotonic()
     kinds = await asyncio.gather(
@@ -92,9 +93,12 @@ async def test_every_call_to_a_frozen_service_ends_in_time(lab: Lab, podman: Pod
     assert workers() <= THREADS
 
 
-async def test_a_frozen_service_lets_go_of_its_threads(lab: Lab, podman: PodmanEngine) -> None:
+async def test_a_frozen_service_lets_go_of_its_threads(
+    lab: Lab, podman: PodmanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Threads in calls that timed out come back by themselves: rounds do not add up."""
     created = await container(podman)
+    hurry(monkeypatch)
     lab.freeze()
     for _ in range(3):
         kinds = await asyncio.gather(*(kind(podman.inspect(created)) for _ in range(20)))
@@ -135,7 +139,8 @@ async def test_the_stream_of_events_ends_with_the_service(lab: Lab, podman: Podm
     assert caught.value.kind == "unreachable"
 
 
-async def test_no_service_at_all(impatient: None) -> None:
+async def test_no_service_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
     podman = PodmanEngine("/nonexistent/podman.sock")
     assert await kind(podman.ping()) == "unreachable"
     assert await kind(podman.list()) == "unreachable"

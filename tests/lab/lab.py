@@ -189,8 +189,11 @@ class Lab:
         self.start_service()
 
     def freeze(self) -> None:
-        """SIGSTOP: the socket takes connections, nobody answers."""
+        """SIGSTOP, until all its threads have stopped: the socket takes connections, nobody
+        answers."""
         os.kill(self.service_pid, signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.service_pid}/task")
+        wait_for(lambda: all(_stopped(task) for task in tasks.iterdir()))
 
     def thaw(self) -> None:
         os.kill(self.service_pid, signal.SIGCONT)
@@ -233,3 +236,10 @@ class Lab:
     def remove_all(self) -> None:
         """Remove all containers of this Podman, whoever made them, at once."""
         self.podman("rm", "-f", "-a", "-t0", "-v")
+
+
+def _stopped(task: Path) -> bool:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:  # it has ended
+        return True

@@ -67,7 +67,8 @@ async def _ask(http: Http, address: str, timeout: float, read: Read) -> HookEnd:
             talk = begin()
         except (OSError, ValueError) as error:  # of our own files
             raise EngineError("refused", excerpt(str(error))) from None
-        outcome = await _try(http, address, talk, max(deadline - loop.time(), LEAST))
+        left = max(deadline - loop.time(), LEAST)
+        outcome = await _try(http, address, talk, left, timeout)
         if outcome.passed is None:
             raise EngineError("refused", outcome.words)
         if not outcome.refused or loop.time() + KNOCK >= deadline:
@@ -81,9 +82,9 @@ def _said(http: Http, outcome: Outcome) -> str:
     return f"{http.path}: {words}" if outcome.passed else words
 
 
-async def _try(http: Http, address: str, talk: Talk | None, timeout: float) -> Outcome:
+async def _try(http: Http, address: str, talk: Talk | None, left: float, timeout: float) -> Outcome:
     told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-    attempt = NetTry(address, http.port, talk, timeout, told.set_result, lambda: None)
+    attempt = NetTry(address, http.port, talk, left, told.set_result, lambda: None, timeout)
     attempt.start()
     try:
         return await told

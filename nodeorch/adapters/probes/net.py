@@ -34,11 +34,13 @@ class NetTry:
         timeout: float,
         done: Callable[[Outcome], None],
         closed: Callable[[], None],
+        whole: float | None = None,
     ) -> None:
+        """``whole``: seconds of which ``timeout`` are left, for the words; default: all."""
         self._loop = asyncio.get_running_loop()
         self._address, self._port = address, port
         self._done, self._closed = done, closed
-        self._timeout = timeout
+        self._within = timeout if whole is None else whole
         self._talk = talk
         self._told = False
         self._over = False
@@ -140,7 +142,7 @@ class NetTry:
             self._finish()
 
     def _expire(self) -> None:
-        words = f"no answer within {seconds(self._timeout)}"
+        words = f"no answer within {seconds(self._within)}"
         if self._talk is not None:
             self._talk.expire(words)
             assert self._talk.outcome is not None
