@@ -108,11 +108,12 @@ def runs(host: Host) -> Runs:
 
 def until_runs(host: Host, before: Runs) -> None:
     """For a new daemon: the first listing tells start times in whole seconds, looks follow."""
-    patiently(lambda: _same(runs(host), before))
+    patiently(lambda: _same(host, before))
 
 
-def _same(now: Runs, before: Runs) -> None:
-    assert now == before
+def _same(host: Host, before: Runs) -> None:
+    now = runs(host)
+    assert now == before, f"{now} is not {before}\n{host.journal()[-4000:]}"
 
 
 def until_rejected(host: Host, name: str, words: str) -> str:
