@@ -13,7 +13,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+PATIENCE = 20.0
+"""Seconds for the last processes of Podman to end."""
 
 
 def _podman(command: list[str], *args: str) -> list[str]:
@@ -60,8 +64,24 @@ def clean(place: Path, command: list[str]) -> None:
         _podman(command, "rm", "-f", "-a", "-t0", "-v")
         _podman(command, "network", "prune", "-f")
         _remove_cgroups(ids)
+    _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Conmon calls Podman some seconds after a container's end, and that mounts the store anew."""
+    end = time.monotonic() + PATIENCE
+    while True:
         _unmount_under(place)
-    shutil.rmtree(place)
+        try:
+            shutil.rmtree(place)
+            return
+        except FileNotFoundError:
+            if not place.exists():
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
