@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from types import TracebackType
 
 PAUSE, LAST_PAUSE = 0.005, 0.05
-"""Seconds between two looks, in the beginning and when the engine takes seconds over it. Podman
-removes a cgroup some 60 ms after the death."""
-GROWTH = 1.02
-"""Of the pause, from look to look: 7 ms after 0.1 s, 25 ms after one second."""
+"""Seconds between two looks, at first and over an engine that hangs. Podman removes a cgroup some
+60 ms after the death, and a busy host looks later than it means to."""
+CLOSELY = 2000
+"""Looks at the shorter pause: ten seconds and more. A start seldom takes as long."""
 
 
 class OomWatch:
@@ -35,10 +36,8 @@ class OomWatch:
 
     async def _look(self) -> None:
         last_run = self._count()  # its cgroup may still be there
-        pause = PAUSE
-        while True:
-            await asyncio.sleep(pause)
-            pause = min(pause * GROWTH, LAST_PAUSE)
+        for look in count():
+            await asyncio.sleep(PAUSE if look < CLOSELY else LAST_PAUSE)
             kills = self._count()
             if last_run is not None and (kills is None or kills < last_run):
                 last_run = None

@@ -47,7 +47,8 @@ def is_good(state: WorkloadState, instance: Instance, now: float) -> bool:
         return False
     if workload.probes.readiness is not None or workload.probes.startup is not None:
         return True
-    since = instance.running_since
+    # Not since its start: an engine that answers late may tell of one that has ended by now.
+    since = instance.watched_since
     return since is not None and now - since >= workload.update.settle
 
 

@@ -142,7 +142,7 @@ def _await_good(turn: Turn, state: WorkloadState, new: Instance, old: Instance) 
     words = f"waits for generation {new.record.generation} to be ready"
     why = Why(code=Code.UPDATE, words=words)
     turn.hold(state.workload.name, new.name, why, deadline if deadline > turn.now else None)
-    settle = (new.running_since or turn.now) + state.workload.update.settle
+    settle = since + state.workload.update.settle
     if settle > turn.now:
         turn.wake(settle)
     keep_up(turn, state, new)

@@ -31,7 +31,7 @@ async def test_kills_of_this_run_count(
     assert watch.kills == kills
 
 
-async def test_an_engine_that_hangs_is_looked_over_less_and_less(
+async def test_an_engine_that_hangs_is_looked_over_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pauses: list[float] = []
@@ -39,13 +39,12 @@ async def test_an_engine_that_hangs_is_looked_over_less_and_less(
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
-        if len(pauses) == 1000:
+        if len(pauses) == oomwatch.CLOSELY + 5:
             enough.set()
         await sleep(0)
 
     monkeypatch.setattr(asyncio, "sleep", pause)
     async with OomWatch(lambda: None):
         await enough.wait()
-    assert pauses[0] == oomwatch.PAUSE and pauses == sorted(pauses)
-    assert sum(pauses[:20]) < 0.15, "an ordinary start is looked over closely"
+    assert set(pauses[: oomwatch.CLOSELY]) == {oomwatch.PAUSE}, "a start is looked over closely"
     assert pauses[-1] == oomwatch.LAST_PAUSE < 0.06

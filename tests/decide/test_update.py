@@ -263,3 +263,16 @@ def test_a_port_passes_to_another_workload_when_its_holder_has_let_go() -> None:
     start = story.until(StartContainer)
     assert isinstance(start, StartContainer)
     assert (start.key, start.after) == ("new.0.g1", (stop.container_id,))
+
+
+def test_one_whose_start_was_answered_late_has_to_be_seen_to_run() -> None:
+    """It may have ended before the answer came."""
+    story = Story(workload()).up()
+    story.specs(workload(image="localhost/web:2"))
+    start = story.until(StartContainer)
+    answer = story.answer(start)
+    story.now += 5
+    story.tell(answer).settle()
+    assert "web.0.g1" in story.running()
+    story.wait(1.1).settle()
+    assert story.running() == {"web.0.g2"}
