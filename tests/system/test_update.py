@@ -114,10 +114,12 @@ def test_a_late_teardown_of_the_old_takes_no_port_from_the_new(host: Host) -> No
     with late_teardown(old) as frozen:
         web(host, root="two")
         wait_for(frozen.is_set, 10, "the teardown has begun")
-        wait_for(lambda: containers(host) == ["web.0.g1", "web.0.g2"], 10)
+        wait_for(
+            lambda: [bool(i["container_id"]) for i in host.one("web")["instances"]] == [True] * 2
+        )
         time.sleep(0.5)  # what must not happen has no condition to wait for
-        both = host.lab.podman("inspect", "--format", "{{.State.Status}}", "web.0.g1", "web.0.g2")
-        assert both.split() == ["stopped", "created"]
+        # The frozen process may hold the lock of the old one: Podman is not asked about that.
+        assert host.lab.podman("inspect", "--format", "{{.State.Status}}", "web.0.g2") == "created"
     host.until("web", lambda w: w["state"] == "running" and w["generation"] == 2)
     assert page() == "two"
 
