@@ -81,6 +81,12 @@ def test_only_ports_with_a_host_port_are_published() -> None:
     assert {p["host_ip"] for p in made["portmappings"]} == {"127.0.0.1"}
 
 
+def test_a_port_for_everyone_names_no_address() -> None:
+    """netavark 1.4 takes 0.0.0.0 for the one address to listen on, and it reaches nobody."""
+    made = generate(spec(ports=(Port(container=80, host=80, address="0.0.0.0"),)))
+    assert [p["host_ip"] for p in made["portmappings"]] == [""]
+
+
 @pytest.mark.parametrize("mode", ["host", "none"])
 def test_without_a_network_of_its_own_nothing_is_published(mode: str) -> None:
     made = generate(spec(main={"networks": (mode,)}, ports=(Port(container=80, host=80),)))

@@ -115,7 +115,8 @@ def _network(workload: Workload) -> dict[str, Any]:
         {
             "container_port": port.container,
             "host_port": port.host,
-            "host_ip": port.address,
+            # Podman hands "0.0.0.0" to netavark 1.4 as one address, and nothing is ever sent to it.
+            "host_ip": "" if port.address == "0.0.0.0" else port.address,
             "protocol": port.protocol.value,
         }
         for port in workload.ports

@@ -65,9 +65,10 @@ def _network(spec: Mapping[str, Any], seen: Inspect) -> list[str]:
     for port in spec.get("portmappings", ()):
         key = f"{port['container_port']}/{port['protocol']}"
         have = {(b.host_ip or "0.0.0.0", b.host_port) for b in bindings.get(key) or ()}
-        if (port["host_ip"], str(port["host_port"])) not in have:
+        ip = port["host_ip"] or "0.0.0.0"
+        if (ip, str(port["host_port"])) not in have:
             shown = " ".join(f"{ip}:{number}" for ip, number in sorted(have)) or "none"
-            wrong.append(f"port {key}: asked {port['host_ip']}:{port['host_port']}, got {shown}")
+            wrong.append(f"port {key}: asked {ip}:{port['host_port']}, got {shown}")
     return wrong
 
 
