@@ -1,7 +1,7 @@
 """What was decided not to be done, for the journal: ``why`` tells of a wait also when it is over.
 
 Reads the plan and ``world.waits``. Promises: one line a wait, however often it is decided anew;
-a wait ends when what waited is begun, or its workload is gone.
+a wait ends when what waited is begun or gone. What is remembered is bounded by what there is.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ SHORT = 1.0
 def waits_told(world: World, plan: Plan, now: float) -> World:
     """The world with a note on each wait that begins with this plan."""
     begun = {a.key for a in plan.actions if isinstance(a, CreateContainer | StartContainer)}
+    held = {_wait(hold) for hold in plan.holds}
     going = frozenset(
         wait
         for wait in world.waits
-        if wait.workload in world.workloads and wait.instance not in begun
+        if wait.instance not in begun and (wait in held or _is_there(world, wait))
     )
     new = [h for h in plan.holds if _worth(h, now) and _wait(h) not in going]
     if not new and len(going) == len(world.waits):
@@ -32,6 +33,12 @@ def waits_told(world: World, plan: Plan, now: float) -> World:
     for hold in new:
         world = note(world, _words(hold, now), hold.workload, hold.instance)
     return replace(world, waits=going.union(map(_wait, new)))
+
+
+def _is_there(world: World, wait: Wait) -> bool:
+    """It may be held up by something else for a moment; what is not made yet is held, or gone."""
+    state = world.workloads.get(wait.workload)
+    return state is not None and wait.instance in state.instances
 
 
 def _worth(hold: Hold, now: float) -> bool:

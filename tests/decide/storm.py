@@ -144,6 +144,20 @@ class Storm(Story):
         self._count_failure(flight.action)
         self.tell(Failed(action=flight.action, kind=kind, words=f"{kind}!"))
 
+    def fly(self, verb: str, number: int) -> Flight | None:
+        """Do or answer one that is under way; it is given back when it is to be lost instead."""
+        if not self.flight:
+            self.step()
+            return None
+        flight = self.flight[number % len(self.flight)]
+        if verb == "effect":
+            self.effect(flight)
+        elif verb == "answer":
+            self.deliver(flight)
+        else:
+            return flight
+        return None
+
     def happen_late(self) -> None:
         if self.late:
             self.meddled = True

@@ -126,15 +126,8 @@ def play(storm: JobStorm, event: Any) -> None:
 
 
 def _fly(storm: JobStorm, verb: str, number: int, extra: int) -> None:
-    if not storm.flight:
-        storm.step()
-        return
-    flight = storm.flight[number % len(storm.flight)]
-    if verb == "effect":
-        storm.effect(flight)
-    elif verb == "answer":
-        storm.deliver(flight)
-    else:
+    flight = storm.fly(verb, number)
+    if flight is not None:
         storm.lose(flight, ("timeout", "unreachable")[extra % 2], ("now", "never")[extra % 3 == 0])
 
 

@@ -120,15 +120,8 @@ def play(storm: Storm, event: tuple) -> None:  # type: ignore[type-arg]
 
 
 def _fly(storm: Storm, verb: str, number: int, extra: int) -> None:
-    if not storm.flight:
-        storm.step()
-        return
-    flight = storm.flight[number % len(storm.flight)]
-    if verb == "effect":
-        storm.effect(flight)
-    elif verb == "answer":
-        storm.deliver(flight)
-    else:
+    flight = storm.fly(verb, number)
+    if flight is not None:
         kind = ("refused", "unreachable", "timeout", "store")[extra % 4]
         if kind == "store" and not isinstance(flight.action, CreateContainer):
             kind = "timeout"

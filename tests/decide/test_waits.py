@@ -50,3 +50,10 @@ def test_what_waits_when_its_workload_goes_is_forgotten() -> None:
     assert story.world.waits
     story.command("delete", "b").settle()
     assert not story.world.waits
+
+
+def test_generations_that_never_came_to_be_are_forgotten() -> None:
+    story = Story(workload("a"), memory=100 * MIB).up()
+    for n in range(20):
+        story.specs(workload("b", env={"N": str(n)})).settle()
+        assert len(story.world.waits) == 1
