@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from nodeorch.model.change import Change
 from nodeorch.model.facts import Fact, HookEnd
+from nodeorch.model.fleet import FleetRecord, View
 from nodeorch.model.workload import PostStart, PreStop, Probe, Pull, Resources, Workload
 from nodeorch.model.world import (
     Container,
@@ -308,6 +309,9 @@ class Changes(Struct, frozen=True):
     notes: tuple[tuple[float, Note], ...] = ()
     """(wall, note)."""
     asked: dict[int, Change | None] = {}
+    fleet: FleetRecord | None = None
+    """None: as it was."""
+    views: dict[str, View | None] = {}
 
 
 class Remembered(Struct, frozen=True):
@@ -318,6 +322,8 @@ class Remembered(Struct, frozen=True):
     asked: dict[int, Change] = {}
     unreadable: tuple[str, ...] = ()
     """Rows that this version cannot read, in words; left in place until they are written anew."""
+    fleet: FleetRecord | None = None
+    views: dict[str, View] = {}
 
 
 class StoreError(Exception):

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from nodeorch.model.actions import Action
 from nodeorch.model.change import Asked, Change
+from nodeorch.model.fleet import FleetRecord, Hearing, Member, Report, View
 from nodeorch.model.workload import Workload
 from nodeorch.model.world import (
     Container,
@@ -43,6 +44,10 @@ class Loaded(_Fact, frozen=True):
     changes: dict[int, Change] = {}
     wall: float = 0.0
     """Now, on the wall clock: tells how long ago a change began."""
+    fleet: FleetRecord | None = None
+    views: dict[str, View] = {}
+    lineage: str = ""
+    """A fresh random one, for a database that has none."""
 
 
 class SpecsSeen(_Fact, frozen=True):
@@ -62,6 +67,8 @@ class SpecsSeen(_Fact, frozen=True):
     """That operator, or the one who deleted."""
     change: Asked | None = None
     """Their request, to be followed."""
+    taken: tuple[str, ...] = ()
+    """Workloads whose home an operator has just moved to this host."""
 
 
 class Listed(_Fact, frozen=True):
@@ -120,6 +127,63 @@ class PressureSeen(_Fact, frozen=True):
     memory: float | None
     """None: the kernel does not tell."""
     io: float | None
+
+
+class MembersSeen(_Fact, frozen=True):
+    """Serf's list has changed, or Serf can or cannot be asked."""
+
+    members: tuple[Member, ...] = ()
+    """All, this host among them; without meaning while there is trouble."""
+    trouble: str = ""
+
+
+class LinkSeen(_Fact, frozen=True):
+    """What is heard of another daemon has changed."""
+
+    host: str
+    hearing: Hearing
+    words: str = ""
+    """Why it is not heard."""
+    run: str = ""
+    """Of the daemon that is heard."""
+
+
+class OpinionSeen(_Fact, frozen=True):
+    """Another daemon says whom it hears; only changes."""
+
+    host: str
+    silent: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    hears: tuple[str, ...] = ()
+
+
+class ReportSeen(_Fact, frozen=True):
+    """Another daemon says what runs there."""
+
+    report: Report
+
+
+class ViewSeen(_Fact, frozen=True):
+    """A view was fetched, with all that its movable workloads need. An older one than is known
+    changes nothing."""
+
+    view: View
+    via: str
+    """The host that gave it, which need not be the one it is of."""
+
+
+class QuietSeen(_Fact, frozen=True):
+    """Which workloads have had next to nothing to do for a while; only changes."""
+
+    idle: frozenset[str]
+
+
+class HostRemoved(_Fact, frozen=True):
+    """An operator says that a host is gone for good, or that this one leaves."""
+
+    host: str
+    by: str
+    wall: float = 0.0
 
 
 class EngineSeen(_Fact, frozen=True):
@@ -199,6 +263,13 @@ Fact = (
     | LimitsSeen
     | ProbeSeen
     | PressureSeen
+    | MembersSeen
+    | LinkSeen
+    | OpinionSeen
+    | ReportSeen
+    | ViewSeen
+    | QuietSeen
+    | HostRemoved
     | EngineSeen
     | StoreSeen
     | Command

@@ -12,24 +12,19 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="a lower-case DNS label")]
-Bytes = Annotated[int, Meta(ge=0, extra={"unit": "bytes"}, description='a size: "64MiB", "1GiB"')]
-Seconds = Annotated[
-    float, Meta(ge=0, extra={"unit": "seconds"}, description='a time: "500ms", "30s", "5m"')
-]
-Cpus = Annotated[
-    float, Meta(gt=0, extra={"unit": "cpus"}, description='cpus: 0.5 or "500m" is half of one')
-]
-PortNumber = Annotated[int, Meta(ge=1, le=65535)]
-AbsolutePath = Annotated[str, Meta(pattern=r"^/", description="an absolute path")]
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-ServerName = Annotated[str, Meta(pattern=rf"^{_LABEL}(\.{_LABEL})*$", description="a host's name")]
-
-MIB = 1 << 20
+from nodeorch.model.placing import Failover, Placement, Scope
+from nodeorch.model.quantities import MIB as MIB
+from nodeorch.model.quantities import NAME_PATTERN as NAME_PATTERN
+from nodeorch.model.quantities import AbsolutePath as AbsolutePath
+from nodeorch.model.quantities import Bytes as Bytes
+from nodeorch.model.quantities import Cpus as Cpus
+from nodeorch.model.quantities import Name as Name
+from nodeorch.model.quantities import PortNumber as PortNumber
+from nodeorch.model.quantities import Seconds as Seconds
+from nodeorch.model.quantities import ServerName as ServerName
+from nodeorch.model.quantities import Spec as _Spec
 
 
 class Pull(StrEnum):
@@ -85,16 +80,13 @@ class OnFailure(StrEnum):
     IGNORE = "ignore"
 
 
-class _Spec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of everything that can stand in a spec file."""
-
-
 class Main(_Spec, frozen=True):
     """The [workload] table: what runs."""
 
     name: Name
     image: Annotated[str, Meta(min_length=1, description="image reference")]
     kind: Kind = Kind.SERVICE
+    scope: Scope = Scope.HOST
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}
@@ -165,6 +157,8 @@ class Volume(_Spec, frozen=True):
     source: AbsolutePath | None = None
     tmpfs: Bytes | None = None
     read_only: bool = False
+    shared: bool = False
+    """Every host that may run the workload finds the same data there."""
 
 
 class File(_Spec, frozen=True):
@@ -329,6 +323,8 @@ class Workload(_Spec, frozen=True):
     security: Security = Security()
     logs: Logs = Logs()
     update: Update = Update()
+    failover: Failover = Failover()
+    placement: Placement = Placement()
 
     @property
     def name(self) -> str:

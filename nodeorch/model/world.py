@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from nodeorch.model.change import Change
+from nodeorch.model.fleet import Fleet
 from nodeorch.model.job import JobRecord
 from nodeorch.model.pressure import Pressure, PressureRules
 from nodeorch.model.why import Code as Code
@@ -229,6 +230,14 @@ class DesiredRecord(_Frozen, frozen=True):
     image_error: str | None = None
     job: JobRecord | None = None
     """Of a job."""
+    home: str = ""
+    """The host that declares it; empty: this one."""
+    term: int = 1
+    """Of its ownership; see model/fleet.py."""
+    slots: tuple[int, ...] | None = None
+    """Those of its replicas that run on this host; None: all."""
+    held_wall: float = 0.0
+    """When this host began to run it for its home; 0: it does not."""
 
 
 class WorkloadState(_Frozen, frozen=True):
@@ -254,6 +263,12 @@ class WorkloadState(_Frozen, frozen=True):
         # Said of one generation, it holds for the next, which may need a host port.
         return min(scale, 1) if any(p.host for p in self.workload.ports) else scale
 
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The replicas that run on this host."""
+        chosen = self.record.slots
+        return tuple(range(self.replicas)) if chosen is None else chosen
+
 
 class Node(_Frozen, frozen=True):
     name: str = "localhost"
@@ -261,6 +276,8 @@ class Node(_Frozen, frozen=True):
     memory: int = 1 << 62
     """Bytes that workloads may request in sum: total less the reserve, times overcommit."""
     pressure: PressureRules = PressureRules()
+    labels: dict[str, str] = {}
+    """For the placement of workloads in a fleet."""
 
 
 class Engine(_Frozen, frozen=True):
@@ -319,6 +336,7 @@ class World(_Frozen, frozen=True):
     """What operators asked for, by number; the last ones (see decide/changes.py)."""
     doing: tuple[int, ...] = ()
     """Those of them that go on."""
+    fleet: Fleet = Fleet()
     waits: frozenset[Wait] = frozenset()
     """What is held back at present and was told of; see decide/waits.py."""
     notes: tuple[Note, ...] = ()

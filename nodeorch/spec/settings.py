@@ -25,6 +25,9 @@ class NodeSettings(_Table, frozen=True):
     memory_reserve: Annotated[
         Bytes, Meta(description="kept for the host; workloads share the rest")
     ] = 256 * MIB
+    labels: Annotated[
+        dict[str, str], Meta(description="what the node is, for the placement of workloads")
+    ] = {}
     overcommit: Annotated[
         float,
         Meta(ge=0.1, le=100, description="workloads may ask for this times the memory there is"),
@@ -124,6 +127,50 @@ class MetricsSettings(_Table, frozen=True):
     ] = False
 
 
+class ClusterSettings(_Table, frozen=True):
+    """The fleet that this host is of; written by `nodeorch cluster init` and `join`."""
+
+    name: (
+        Annotated[Name, Meta(description="the fleet's name; missing: this host is alone")] | None
+    ) = None
+    address: (
+        Annotated[
+            str, Meta(description="this host's IP address, at which the other hosts reach it")
+        ]
+        | None
+    ) = None
+    port: Annotated[
+        int, Meta(ge=1, le=65535, description="TCP port on which it listens for them")
+    ] = 7444
+    files: Annotated[
+        AbsolutePath, Meta(description="folder of certificates, keys and Serf's configuration")
+    ] = "/etc/nodeorch/cluster"
+    serf: Annotated[
+        str, Meta(description="address and port of the Serf agent's RPC, on loopback")
+    ] = "127.0.0.1:7373"
+    labels: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(description="all labels that nodes of this fleet have, with their values"),
+    ] = {}
+    links: Annotated[
+        bool,
+        Meta(description="links between hosts are witnesses of a failure; false: Serf alone is"),
+    ] = True
+
+
+class LeaseSettings(_Table, frozen=True):
+    """etcd, for workloads that run at most once."""
+
+    endpoints: Annotated[
+        tuple[str, ...], Meta(description='etcd\'s client URLs: "https://10.0.0.1:2379"')
+    ] = ()
+    ca: Annotated[
+        AbsolutePath | None, Meta(description="certificates that etcd's are checked by")
+    ] = None
+    certificate: Annotated[AbsolutePath | None, Meta(description="our certificate for etcd")] = None
+    key: Annotated[AbsolutePath | None, Meta(description="its key")] = None
+
+
 class Settings(_Table, frozen=True):
     node: NodeSettings = NodeSettings()
     paths: PathSettings = PathSettings()
@@ -134,6 +181,8 @@ class Settings(_Table, frozen=True):
     journal: JournalSettings = JournalSettings()
     pressure: PressureSettings = PressureSettings()
     metrics: MetricsSettings = MetricsSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    lease: LeaseSettings = LeaseSettings()
 
     @property
     def guarded(self) -> tuple[str, ...]:
@@ -143,6 +192,7 @@ class Settings(_Table, frozen=True):
             self.paths.state,
             self.paths.socket,
             self.podman.socket,
+            self.cluster.files,
         )
 
 
