@@ -1,0 +1,7 @@
+"""Membership by Serf's agent on this host (fleetports.Members)."""
+
+from __future__ import annotations
+
+from nodeorch.adapters.serf.members import SerfMembers
+
+__all__ = ["SerfMembers"]
