@@ -1,0 +1,122 @@
+"""Where in a fleet movable workloads run: a pure function that every host computes alike.
+
+What is held stays: only what lost its host, or is on one that may not run it, finds a new place.
+So nothing moves for the sake of balance. Who is placed: by priority, those for every host first,
+then from the largest to the smallest (as first fit decreasing does; Johnson 1973), so that the
+small fill what the large leave. Where: constraints, names, ports, avoid and memory are hard; then
+``prefer``, then ``spread``, then the rank of placement_rank with bounded load.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from nodeorch.decide.placement_asks import Ask, Candidate, Placement, may_run
+from nodeorch.decide.placement_table import Table, next_host, one_host
+from nodeorch.decide.placement_why import refusals
+
+__all__ = ["Ask", "Candidate", "Placement", "place", "refusals"]
+
+
+def place(
+    asks: Sequence[Ask],
+    hosts: Mapping[str, Candidate],
+    before: Mapping[str, Sequence[str]] = {},
+) -> Placement:
+    """A place for each slot; ``before`` says on which host each is held now, "" for none.
+
+    For what runs on every host ``before`` has the hosts that hold it. The order of asks and hosts
+    does not matter; names of asks are unique.
+    """
+    table = Table(asks, hosts)
+    waiting = [ask for ask in asks if not _stays(table, ask, before.get(ask.name, ()))]
+    for ask in sorted(waiting, key=_turn):
+        if ask.every_host:
+            _everywhere(table, ask)
+        elif ask.together:
+            _together(table, ask)
+        else:
+            _apart(table, ask)
+    return Placement(seats=table.seats, everywhere=table.everywhere)
+
+
+def _turn(ask: Ask) -> tuple[int, bool, int, str]:
+    need = ask.memory * ask.slots if ask.together else ask.memory
+    return -ask.priority, not ask.every_host, -need, ask.name
+
+
+def _stays(table: Table, ask: Ask, held: Sequence[str]) -> bool:
+    """Leave what is validly held where it is; whether that is all of it."""
+    index, hosts = table.index, table.hosts
+    kept = [name if name in index and may_run(ask, hosts[index[name]]) else "" for name in held]
+    if ask.every_host:
+        here = tuple(sorted(set(filter(None, kept))))
+        table.hold(ask, here, ask.slots)
+        table.seats[ask.name] = ()
+        table.everywhere[ask.name] = here
+        return False
+    del kept[ask.slots :]
+    kept += [""] * (ask.slots - len(kept))
+    if ask.together:
+        host = _anchor(ask, kept)
+        kept = [name if name == host else "" for name in kept]
+    table.hold(ask, filter(None, kept))
+    table.seats[ask.name] = tuple(kept)
+    return "" not in kept
+
+
+def _anchor(ask: Ask, kept: Sequence[str]) -> str:
+    """The host that has them all, or is to have: home, else where most are."""
+    if ask.home and ask.home in kept:
+        return ask.home
+    counts = Counter(filter(None, kept))
+    return max(counts, key=lambda name: (counts[name], -kept.index(name)), default="")
+
+
+def _everywhere(table: Table, ask: Ask) -> None:
+    here = table.everywhere[ask.name]
+    barred = table.barred(ask)
+    new = [
+        host.name
+        for at, host in enumerate(table.hosts)
+        if host.name not in here
+        and at not in barred
+        and table.fits(at, ask.memory * ask.slots)
+        and may_run(ask, host)
+    ]
+    table.hold(ask, new, ask.slots)
+    table.everywhere[ask.name] = tuple(sorted((*here, *new)))
+
+
+def _together(table: Table, ask: Ask) -> None:
+    """The missing ones join the others, if there are any and as long as there is room."""
+    seats = table.seats[ask.name]
+    host = next(filter(None, seats), "")
+    if not host:
+        host = one_host(table, ask, ask.memory * ask.slots)
+        if host:
+            table.seats[ask.name] = (host,) * ask.slots
+            table.hold(ask, (host,), ask.slots)
+        return
+    filled = list(seats)
+    for slot, name in enumerate(seats):
+        if not name and table.fits(table.index[host], ask.memory):
+            filled[slot] = host
+            table.hold(ask, (host,))
+    table.seats[ask.name] = tuple(filled)
+
+
+def _apart(table: Table, ask: Ask) -> None:
+    filled = list(table.seats[ask.name])
+    taken = Counter(filter(None, filled))
+    for slot, name in enumerate(filled):
+        if name:
+            continue
+        host = next_host(table, ask, taken)
+        if not host:
+            break
+        filled[slot] = host
+        taken[host] += 1
+        table.hold(ask, (host,))
+    table.seats[ask.name] = tuple(filled)
