@@ -72,7 +72,7 @@ def value(wrapped: inspect.Type) -> str:
     """What is to be written, in a few words."""
     from msgspec import inspect
 
-    from nodeorch.model.workload import NAME_PATTERN
+    from nodeorch.model.quantities import LABEL_PATTERN, NAME_PATTERN
     from nodeorch.spec import units
     from nodeorch.spec.walk import plain
 
@@ -97,7 +97,7 @@ def value(wrapped: inspect.Type) -> str:
             return "`true`, `false`"
         case inspect.IntType() | inspect.FloatType():
             return _range(kind)
-    return {NAME_PATTERN: "name", r"^/": "path"}.get(kind.pattern, "text")
+    return {NAME_PATTERN: "name", LABEL_PATTERN: "label", r"^/": "path"}.get(kind.pattern, "text")
 
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> str:

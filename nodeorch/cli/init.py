@@ -33,6 +33,7 @@ memory = "256MiB"
 # [[volumes]]
 # name = "data"                       # or source = "/srv/x" (of the host), or tmpfs = "16MiB"
 # target = "/data"
+# shared = true                       # every host finds the same data there
 
 # [probes.readiness]                  # gates order and updates; liveness restarts
 # http = { port = 8080, path = "/" }  # or tcp = { port = 8080 }, or exec = ["program"]
@@ -43,6 +44,14 @@ memory = "256MiB"
 # [restart]
 # policy = "always"                   # or "on-failure", "never"
 # backoff = { initial = "100ms", max = "30s", reset = "60s" }
+
+# [failover]                          # of a fleet: another host runs it when this one fails
+# mode = "available"
+# failback = "now"                    # or "idle", "never"
+
+# [placement]
+# constraints = { disk = ["ssd"] }    # labels of nodes
+# avoid = ["db"]                      # not on the same host
 
 # [stop]
 # signal = "TERM"

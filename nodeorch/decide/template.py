@@ -23,8 +23,10 @@ LIVE = (
     "workload.needs",
     "workload.pull",
     "workload.priority",
+    "workload.scope",
     "workload.env_file",  # its content is in env
     "files.source",  # its content is in the digest
+    "volumes.shared",
     "resources.memory",
     "resources.memory_high",
     "resources.swap",
@@ -39,6 +41,8 @@ LIVE = (
     "job",
     "stop",
     "update",
+    "failover",
+    "placement",
 )
 """Fields that change without touching the container's process."""
 
@@ -106,6 +110,9 @@ def _flatten(workload: Workload) -> dict[str, Any]:
             for file in workload.files:
                 flat[f"files {file.target}"] = f"sha256:{file.digest}, mode {file.mode}"
                 flat[f"files.source {file.target}"] = file.source
+        elif table == "volumes":
+            shared = [volume["target"] for volume in value if volume.pop("shared", False)]
+            flat |= {table: value} | ({"volumes.shared": shared} if shared else {})
         elif isinstance(value, dict) and table in ("workload", "resources", "security"):
             flat |= {f"{table}.{key}": v for key, v in value.items()}
         else:

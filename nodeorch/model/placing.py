@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from msgspec import Meta
-
-from nodeorch.model.quantities import Name, Seconds
+from nodeorch.model.quantities import Label, Name, Seconds
 from nodeorch.model.quantities import Spec as _Spec
 
 
@@ -54,9 +51,9 @@ class Failover(_Spec, frozen=True):
 class Placement(_Spec, frozen=True):
     """Which hosts may run it; the node's labels are in its settings."""
 
-    constraints: dict[str, tuple[str, ...]] = {}
+    constraints: dict[str, tuple[Label, ...]] = {}
     """Label → the values of which a host must have one."""
-    spread: Annotated[str, Meta(min_length=1)] = "host"
+    spread: Label = "host"
     """A label whose values replicas are spread over; "host": over the hosts themselves."""
     avoid: tuple[Name, ...] = ()
     """Workloads that it does not share a host with."""

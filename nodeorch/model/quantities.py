@@ -21,6 +21,11 @@ AbsolutePath = Annotated[str, Meta(pattern=r"^/", description="an absolute path"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 ServerName = Annotated[str, Meta(pattern=rf"^{_LABEL}(\.{_LABEL})*$", description="a host's name")]
 
+LABEL_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+Label = Annotated[
+    str, Meta(pattern=LABEL_PATTERN, description="a label of nodes, or a value of one")
+]
+
 MIB = 1 << 20
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nodeorch.model.workload import MIB, Workload
-from nodeorch.spec import contents, rules, rules_hooks, rules_io, rules_jobs
+from nodeorch.spec import contents, rules, rules_fleet, rules_hooks, rules_io, rules_jobs
 from nodeorch.spec.envfile import EnvFileError, parse_env_file
 from nodeorch.spec.faults import Fault, Faults, quote
 from nodeorch.spec.mounts import ALLOWED_SOURCES, normalise
@@ -44,6 +44,7 @@ def load_text(
     read_file: Callable[[str], str] | None = None,
     read_source: contents.Read | None = None,
     keep: contents.Keep | None = None,
+    known_labels: rules_fleet.Labels | None = None,
 ) -> tuple[Workload | None, tuple[Problem, ...]]:
     """A workload and warnings, or None and all problems.
 
@@ -54,6 +55,7 @@ def load_text(
     read_file        reads an env_file, raising OSError or ValueError; None: it is not read
     read_source      reads a config file's source, raising OSError; None: it is not read
     keep             takes the content of config files, raising OSError; the workload holds digests
+    known_labels     labels of the fleet's nodes and their values; None: nobody knows them
     """
     source = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     shown = stem or file.rsplit("/", 1)[-1].removesuffix(".toml")
@@ -68,6 +70,8 @@ def load_text(
         shown = workload.main.name
     faults.add_unless_known(_judge(workload, stem, default_memory, allowed_sources, guarded))
     faults.add_unless_known(rules_jobs.written(workload, data))
+    if known_labels is not None:
+        faults.add_unless_known(rules_fleet.known(workload, known_labels))
     if not faults.errors:
         workload = _complete(workload, default_memory)
         workload = _with_env_file(workload, read_file, faults)
@@ -92,8 +96,9 @@ def _judge(
     if default_memory is None and workload.resources.memory is None:
         fix = 'add [resources] memory = "256MiB" (or a default to nodeorch.toml)'
         yield Fault(("resources", "memory"), "E220", "is required on this node", fix, on_key=True)
-    for rule in (*rules.RULES, *rules_io.RULES, *rules_hooks.RULES, *rules_jobs.RULES):
-        yield from rule(workload)
+    for module in (rules, rules_io, rules_hooks, rules_jobs, rules_fleet):
+        for rule in module.RULES:
+            yield from rule(workload)
     yield from rules_io.volumes(workload, allowed, guarded)
     yield from contents.rules(workload, allowed, guarded)
     if workload.main.env_file is not None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 
-from nodeorch.model.workload import NAME_PATTERN
+from nodeorch.model.quantities import LABEL_PATTERN, NAME_PATTERN
 
 _NAME = re.compile(NAME_PATTERN)
+_LABEL = re.compile(LABEL_PATTERN)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def is_name(text: str) -> bool:
     """Whether it is a workload's name. Asked at every boundary (files, API, database)."""
     return _NAME.fullmatch(text) is not None
+
+
+def is_label(text: str) -> bool:
+    """Whether it can name a label of nodes."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def is_env_name(text: str) -> bool:

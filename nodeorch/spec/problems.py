@@ -61,6 +61,20 @@ E261 schedule cannot be read, or never comes
 E262 unknown time zone
 E263 a job cannot have that
 E264 runs side by side with one host port
+E270 at most one copy: not there yet
+E271 a job that is to run elsewhere
+E272 a volume of one host, of a workload that may run on another
+E273 failover of what runs on several hosts anyway
+E274 words about other hosts that have no effect
+E275 avoids itself
+E276 a name or a value stands twice
+E277 a constraint that no host can meet
+E278 a label that no node of the fleet has
+E280 an address at which no other host reaches this one
+E281 etcd without TLS
+E290 a file of the fleet cannot be read, or not be used
+E291 a key that others may read
+E292 Serf without encryption or without a key for its RPC
 E301 workloads wait for each other in a circle
 E302 two workloads want one host port
 W303 waits for a workload that is not declared (yet)

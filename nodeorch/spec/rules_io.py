@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 
+from nodeorch.model.placing import Scope
 from nodeorch.model.workload import Grpc, Http, Port, Probe, Workload
 from nodeorch.spec.faults import Fault, Path, quote
 from nodeorch.spec.mounts import allowed_mount, normalise, refused_mount, within
@@ -83,6 +84,8 @@ def ports(w: Workload) -> Iterator[Fault]:
             yield Fault((*path, "host"), "E215", message, "publish it once", uses=uses)
         if w.main.replicas > 1:
             message = f"{w.main.replicas} replicas cannot share host port {port.host}"
+            if w.main.scope is Scope.FLEET:
+                message += ": two of them may come to run on one host"
             fix = "set replicas = 1, or remove host"
             yield Fault((*path, "host"), "E205", message, fix, uses=(("workload", "replicas"),))
 

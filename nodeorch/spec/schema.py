@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from nodeorch.model.quantities import LABEL_PATTERN
 from nodeorch.model.workload import NAME_PATTERN, Workload
 from nodeorch.spec import units
 from nodeorch.spec.names import ULIMITS
@@ -43,6 +44,9 @@ _KEYS: dict[tuple[str, str], str] = {
     ("Main", "labels"): r"^(?!nodeorch\.)[A-Za-z0-9]([A-Za-z0-9._/-]{0,253}[A-Za-z0-9])?$",
     ("Resources", "ulimits"): f"^({'|'.join(sorted(ULIMITS))})$",
     ("Http", "headers"): r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+    ("Placement", "constraints"): LABEL_PATTERN,
+    ("NodeSettings", "labels"): LABEL_PATTERN,
+    ("ClusterSettings", "labels"): LABEL_PATTERN,
 }
 """Patterns of the keys of free tables, by struct and field."""
 

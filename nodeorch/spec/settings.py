@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
 
-from nodeorch.model.workload import MIB, AbsolutePath, Bytes, Name, Seconds
-from nodeorch.spec.faults import Faults
+from nodeorch.model.quantities import MIB, AbsolutePath, Bytes, Label, Name, Seconds
+from nodeorch.spec.faults import Faults, Path
 from nodeorch.spec.load import Unparsed, parse
 from nodeorch.spec.mounts import ALLOWED_SOURCES
-from nodeorch.spec.problems import Problem, locate
-from nodeorch.spec.rules_settings import metrics_faults
+from nodeorch.spec.problems import Problem, errors, locate
+from nodeorch.spec.rules_settings import RULES
 from nodeorch.spec.walk import convert
 
 
@@ -26,7 +26,7 @@ class NodeSettings(_Table, frozen=True):
         Bytes, Meta(description="kept for the host; workloads share the rest")
     ] = 256 * MIB
     labels: Annotated[
-        dict[str, str], Meta(description="what the node is, for the placement of workloads")
+        dict[str, Label], Meta(description="what the node is, for the placement of workloads")
     ] = {}
     overcommit: Annotated[
         float,
@@ -108,7 +108,7 @@ class PressureSettings(_Table, frozen=True):
     )
 
 
-LISTEN_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+PLACE_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 
 
 class MetricsSettings(_Table, frozen=True):
@@ -116,7 +116,7 @@ class MetricsSettings(_Table, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=LISTEN_PATTERN,
+                pattern=PLACE_PATTERN,
                 description="address and port for /metrics, /healthz, /readyz; default: none",
             ),
         ]
@@ -146,10 +146,14 @@ class ClusterSettings(_Table, frozen=True):
         AbsolutePath, Meta(description="folder of certificates, keys and Serf's configuration")
     ] = "/etc/nodeorch/cluster"
     serf: Annotated[
-        str, Meta(description="address and port of the Serf agent's RPC, on loopback")
+        str,
+        Meta(
+            pattern=PLACE_PATTERN,
+            description="address and port of the Serf agent's RPC, on loopback",
+        ),
     ] = "127.0.0.1:7373"
     labels: Annotated[
-        dict[str, tuple[str, ...]],
+        dict[str, tuple[Label, ...]],
         Meta(description="all labels that nodes of this fleet have, with their values"),
     ] = {}
     links: Annotated[
@@ -158,11 +162,15 @@ class ClusterSettings(_Table, frozen=True):
     ] = True
 
 
+URL_PATTERN = r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+
+
 class LeaseSettings(_Table, frozen=True):
     """etcd, for workloads that run at most once."""
 
     endpoints: Annotated[
-        tuple[str, ...], Meta(description='etcd\'s client URLs: "https://10.0.0.1:2379"')
+        tuple[Annotated[str, Meta(pattern=URL_PATTERN)], ...],
+        Meta(description='etcd\'s client URLs: "https://10.0.0.1:2379"'),
     ] = ()
     ca: Annotated[
         AbsolutePath | None, Meta(description="certificates that etcd's are checked by")
@@ -195,6 +203,30 @@ class Settings(_Table, frozen=True):
             self.cluster.files,
         )
 
+    @property
+    def known_labels(self) -> Mapping[str, frozenset[str]] | None:
+        """Labels that nodes of the fleet have, with their values; None: there is no fleet."""
+        if self.cluster.name is None:
+            return None
+        known = {label: frozenset(values) for label, values in self.cluster.labels.items()}
+        for label, value in self.node.labels.items():
+            known[label] = known.get(label, frozenset()) | {value}
+        return known
+
+
+class _Source(NamedTuple):
+    """A file that was read."""
+
+    text: bytes
+    name: str
+    stem: str
+    data: dict[str, Any]
+
+    def says(self, path: Path) -> bool:
+        """Whether something stands in it at a path, of which the first two parts count."""
+        table = self.data.get(str(path[0]), {})
+        return len(path) > 1 and path[1] in table
+
 
 def load_settings(
     texts: Sequence[tuple[str, bytes | str]],
@@ -205,8 +237,7 @@ def load_settings(
     """
     merged: dict[str, Any] = {}
     problems: list[Problem] = []
-    metrics: tuple[bytes, str, str] | None = None
-    """The file that speaks of them last."""
+    sources: list[_Source] = []
     failed = False
     for file, text in texts:
         source = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -222,17 +253,31 @@ def load_settings(
         problems += locate(faults, source, file, stem, at)
         failed = failed or faults.errors > 0
         if not failed:
+            sources.append(_Source(source, file, stem, data))
             for name, table in data.items():
                 merged.setdefault(name, {}).update(table)
-            if "metrics" in data:
-                metrics = (source, file, stem)
     if failed:
         return None, tuple(problems)
     settings = convert(merged, Settings, Faults())
-    if metrics is not None:
-        faults = Faults()
-        faults.add_unless_known(metrics_faults(settings.metrics))
-        problems += locate(faults, *metrics)
-        if faults.errors:
-            return None, tuple(problems)
-    return settings, tuple(problems)
+    problems += _judged(settings, sources)
+    return (None if errors(problems) else settings), tuple(problems)
+
+
+def _judged(settings: Settings, sources: Sequence[_Source]) -> Iterator[Problem]:
+    """What is wrong with all of it together, each at the file that has the last word on it."""
+    faults = Faults()
+    for rule in RULES:
+        faults.add_unless_known(rule(settings))
+    found: dict[str, tuple[_Source, Faults]] = {}
+    for fault in faults.kept:
+        last = _last_word(fault.path, sources)
+        found.setdefault(last.name, (last, Faults()))[1].add(fault)
+    for source, its in found.values():
+        yield from locate(its, source.text, source.name, source.stem)
+
+
+def _last_word(path: Path, sources: Sequence[_Source]) -> _Source:
+    """Where nothing is said of a key, the last that has its table counts."""
+    tables = [source for source in sources if path[0] in source.data]
+    keys = [source for source in tables if source.says(path)]
+    return (keys or tables or list(sources))[-1]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import inspect
 
-from nodeorch.model.workload import NAME_PATTERN
+from nodeorch.model.quantities import LABEL_PATTERN, NAME_PATTERN
 from nodeorch.spec import units
 from nodeorch.spec.faults import Fault, Faults, Path, quote
 from nodeorch.spec.names import is_name
@@ -46,6 +46,10 @@ _PATTERN_FIXES = {
     ),
     r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$": 'write an address and a port: "127.0.0.1:9464"',
     NAME_PATTERN: ("use a-z, 0-9 and - inside, at most 63 characters"),
+    LABEL_PATTERN: "use letters, digits, . _ and - inside, at most 63",
+    r"^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$": (
+        'write a URL with a port: "https://10.0.0.1:2379"'
+    ),
 }
 
 

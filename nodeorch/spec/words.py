@@ -21,6 +21,7 @@ _HTTP = Word(
     "a request to the container's address, with the keys of an http probe",
     '{ port = 8080, path = "/warm-up", method = "POST" }',
 )
+_AVAILABLE = 'mode = "available"'
 _TLS = 'port = 8443, scheme = "https"'
 
 WORDS: dict[str, dict[str, Word]] = {
@@ -28,6 +29,11 @@ WORDS: dict[str, dict[str, Word]] = {
         "name": Word("the workload's name; the same as the file's", '"web"'),
         "image": Word("image reference, with tag or digest", '"localhost/web:1"'),
         "kind": Word('`"job"`: it runs and ends; see Jobs', '"job"'),
+        "scope": Word(
+            'which hosts of a fleet run it: `"host"`, the one that declares it; `"fleet"`: its '
+            'replicas are spread over all; `"every-host"`: each runs all its replicas',
+            '"fleet"',
+        ),
         "command": Word(
             "replaces the image's command and entrypoint", '["httpd", "-f", "-p", "8080"]'
         ),
@@ -133,6 +139,12 @@ WORDS: dict[str, dict[str, Word]] = {
         ),
         "read_only": Word(
             "the container cannot write to it",
+            "true",
+            'source = "/srv/files/public", target = "/public"',
+        ),
+        "shared": Word(
+            "each host that may run the workload finds the same data there (NFS, Ceph, a copy of "
+            "what never changes). nodeorch believes it",
             "true",
             'source = "/srv/files/public", target = "/public"',
         ),
@@ -314,6 +326,36 @@ WORDS: dict[str, dict[str, Word]] = {
         "settle": Word(
             "without a startup or readiness probe: to run before it counts as good", '"5s"'
         ),
+    },
+    "Failover": {
+        "mode": Word(
+            '`"available"`: another host runs it, and both may while they cannot see each other; '
+            '`"exclusive"` (at most one copy) is refused: it is not there yet',
+            '"available"',
+        ),
+        "after": Word(
+            "to wait on top of what it takes to be sure that the host is gone",
+            '"30s"',
+            _AVAILABLE,
+        ),
+        "prefer": Word("hosts that get it first, the best one first", '["h2", "h3"]', _AVAILABLE),
+        "failback": Word(
+            'when it returns to the host that declares it: `"now"`, as soon as that is up again; '
+            '`"idle"`, when it has next to nothing to do',
+            '"now"',
+            _AVAILABLE,
+        ),
+    },
+    "Placement": {
+        "constraints": Word(
+            "labels of nodes, each with the values of which a host must have one",
+            '{ disk = ["ssd", "nvme"] }',
+        ),
+        "spread": Word(
+            'a label of nodes: replicas are spread over its values; `"host"`: over the hosts',
+            '"zone"',
+        ),
+        "avoid": Word("workloads that it does not share a host with", '["db"]'),
     },
 }
 """Struct → field → words."""

@@ -26,6 +26,8 @@ MAKER = ROOT / "packaging" / "spec_reference.py"
 MAIN = {"name": '"web"', "image": '"localhost/web:1"'}
 ENTRY = "nofile"
 """A key for a table of tables."""
+NEEDS = {"job": {"kind": '"job"'}, "placement": {"scope": '"fleet"'}}
+"""What a table asks of [workload]."""
 EITHER = {
     "Volume": {"name", "source", "tmpfs"},
     "File": {"content", "source"},
@@ -64,8 +66,7 @@ def _text(name: str, keys: dict[str, str], beside: str) -> str:
         inner = f"{{ {ENTRY} = {made} }}" if part.endswith("{}") else made
         made = f"{{ {key} = {f'[{made}]' if part.endswith('[]') else inner} }}"
     root = made.removeprefix("{ ").removesuffix(" }")
-    kind = {"kind": '"job"'} if way == ["job"] else {}
-    return f"{root}\n{_text('Main', kind, '')}"
+    return f"{root}\n{_text('Main', NEEDS.get(way[0], {}), '')}"
 
 
 def _load(text: str) -> Workload:
