@@ -13,8 +13,10 @@ from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from nodeorch.api import auth
 from nodeorch.api.trace import HEADER, traceparent
+from nodeorch.decide.whereabouts import home_of
 from nodeorch.model.change import Asked
 from nodeorch.model.view import ErrorView
+from nodeorch.model.world import World
 
 if TYPE_CHECKING:
     from nodeorch.api.routes import Route
@@ -80,9 +82,10 @@ class Call:
         return self.params["name"]
 
     def known(self) -> str:
-        """The workload in the path, which must exist."""
-        if self.name not in self.supervisor.world.workloads:
-            raise unknown(self.does, self.name)
+        """The workload in the path, which must be on this host."""
+        world = self.supervisor.world
+        if self.name not in world.workloads:
+            raise not_here(self.does, world, self.name)
         return self.name
 
     def query(self, key: str) -> str | None:
@@ -161,6 +164,15 @@ class Call:
 def unknown(does: str, name: str) -> Problem:
     words = f"cannot {does}: there is no workload {name}; see `nodeorch status`"
     return Problem(404, words, "NotFound")
+
+
+def not_here(does: str, world: World, name: str) -> Problem:
+    """Nobody declares it, or another host does."""
+    home = home_of(world, name)
+    if not home:
+        return unknown(does, name)
+    words = f"cannot {does}: its home is {home}; do it there, or `nodeorch home take {name}`"
+    return Problem(409, words, "Refused")
 
 
 def answer(view: Any, status: int = 200, headers: Mapping[str, str] = {}) -> Response:

@@ -10,46 +10,14 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from nodeorch import __version__
 from nodeorch.api import jobvalues
-from nodeorch.api.openmetrics import Family, Kind, Labels, Value
-from nodeorch.meters import Histogram, Meters, Process, WorkloadMeter, short
+from nodeorch.api.fleetmetrics import FLEET
+from nodeorch.api.openmetrics import Family, Kind
+from nodeorch.api.reading import Metric, Reading, Samples, Section, counter, gauge, histogram, one
+from nodeorch.meters import WorkloadMeter, short
 from nodeorch.model.view import STATES, WorkloadView
-from nodeorch.model.world import World
-
-Samples = Iterable[tuple[Labels, Value]]
-
-
-class Reading(NamedTuple):
-    """What one answer is read from: all of one moment."""
-
-    world: World
-    now: float
-    views: list[WorkloadView]
-    meters: Meters
-    process: Process
-    requested: int
-    """Bytes of memory that workloads hold or are promised."""
-
-
-Metric = Family[Reading]
-
-
-class Section(NamedTuple):
-    title: str
-    metrics: tuple[Metric, ...]
-
-
-def _one(get: Callable[[Reading], float | Histogram | None]) -> Callable[[Reading], Samples]:
-    """A single value without labels; none while it is not known."""
-
-    def read(reading: Reading) -> Samples:
-        value = get(reading)
-        return [((), value)] if value is not None else []
-
-    return read
 
 
 def _each(get: Callable[[WorkloadView], float | str | None]) -> Callable[[Reading], Samples]:
@@ -122,65 +90,47 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _counter(name: str, labels: Labels, help: str, read: Callable[[Reading], Samples]) -> Metric:
-    return Family(f"nodeorch_{name}", Kind.COUNTER, _unit(name), labels, help, read)
-
-
-def _gauge(name: str, labels: Labels, help: str, read: Callable[[Reading], Samples]) -> Metric:
-    return Family(f"nodeorch_{name}", Kind.GAUGE, _unit(name), labels, help, read)
-
-
-def _histogram(name: str, labels: Labels, help: str, read: Callable[[Reading], Samples]) -> Metric:
-    return Family(f"nodeorch_{name}", Kind.HISTOGRAM, _unit(name), labels, help, read)
-
-
-def _unit(name: str) -> str:
-    """Base units only; whatever has none counts things."""
-    last = name.rpartition("_")[2]
-    return last if last in ("seconds", "bytes", "ratio") else ""
-
-
 DAEMON = Section(
     "The daemon",
     (
         Family(
             "nodeorch_build", Kind.INFO, "", ("version", "python"), "What runs here.", _build
         ),
-        _histogram(
+        histogram(
             "loop_step_seconds", (),
             "From the first fact of a step of the loop until its actions are handed over.",
-            _one(lambda r: r.meters.loop.steps),
+            one(lambda r: r.meters.loop.steps),
         ),
-        _counter("loop_facts", ("kind",), "Facts that the loop took in.", _facts),
-        _counter(
+        counter("loop_facts", ("kind",), "Facts that the loop took in.", _facts),
+        counter(
             "loop_actions", ("kind", "result"),
             'Actions that ended: "ok", or how they failed.', _actions,
         ),
-        _gauge(
-            "loop_actions_running", (), "Actions under way.", _one(lambda r: len(r.world.busy))
+        gauge(
+            "loop_actions_running", (), "Actions under way.", one(lambda r: len(r.world.busy))
         ),
-        _gauge(
+        gauge(
             "loop_queue_length", (), "Facts that wait for the loop.",
-            _one(lambda r: r.meters.waiting()),
+            one(lambda r: r.meters.waiting()),
         ),
-        _gauge(
+        gauge(
             "process_resident_memory_bytes", (), "Memory of the daemon's process.",
-            _one(lambda r: r.process.resident),
+            one(lambda r: r.process.resident),
         ),
-        _counter(
+        counter(
             "process_cpu_seconds", (), "Processor time of the daemon's process.",
-            _one(lambda r: r.process.cpu_seconds),
+            one(lambda r: r.process.cpu_seconds),
         ),
-        _gauge(
+        gauge(
             "process_open_fds", (), "Open files of the daemon's process.",
-            _one(lambda r: r.process.open_files),
+            one(lambda r: r.process.open_files),
         ),
-        _gauge(
-            "process_max_fds", (), "How many it may open.", _one(lambda r: r.process.most_files)
+        gauge(
+            "process_max_fds", (), "How many it may open.", one(lambda r: r.process.most_files)
         ),
-        _gauge(
+        gauge(
             "process_start_time_seconds", (), "When it started, since 1970.",
-            _one(lambda r: r.process.started_wall),
+            one(lambda r: r.process.started_wall),
         ),
     ),
 )  # fmt: skip
@@ -188,21 +138,21 @@ DAEMON = Section(
 ENGINE = Section(
     "The engine",
     (
-        _gauge(
+        gauge(
             "engine_answering", (), "1 while Podman answers.",
-            _one(lambda r: int(r.world.engine.answering)),
+            one(lambda r: int(r.world.engine.answering)),
         ),
-        _gauge(
+        gauge(
             "engine_listing_age_seconds", (),
             "Since the last good listing of containers was begun; absent before the first.",
-            _one(lambda r: _age(r.world.engine.listed_at, r.now)),
+            one(lambda r: _age(r.world.engine.listed_at, r.now)),
         ),
-        _counter(
+        counter(
             "engine_calls", ("operation", "result"),
             'Calls of Podman: "ok", or how they failed.',
             lambda r: sorted(r.meters.engine.results.items()),
         ),
-        _histogram(
+        histogram(
             "engine_call_seconds", ("operation",),
             "How long they took, waiting for their turn and failures included.",
             lambda r: [((k,), h) for k, h in sorted(r.meters.engine.seconds.items())],
@@ -213,12 +163,12 @@ ENGINE = Section(
 WORKLOADS = Section(
     "Workloads",
     (
-        _gauge(
+        gauge(
             "workload_desired_replicas", ("workload",),
             "Instances that shall run; 0 while stopped.",
             _each(lambda w: w.desired),
         ),
-        _gauge(
+        gauge(
             "workload_ready_replicas", ("workload",), "Instances that run and are ready.",
             _each(lambda w: w.ready),
         ),
@@ -227,46 +177,46 @@ WORKLOADS = Section(
             "1 for the state that `nodeorch status` shows, 0 for the others.",
             _each(lambda w: w.state), STATES,
         ),
-        _gauge(
+        gauge(
             "workload_generation", ("workload",), "The generation that shall run.",
             _each(lambda w: w.generation),
         ),
-        _counter(
+        counter(
             "workload_restarts", ("workload",), "Runs after the first one of an instance.",
             _met(lambda w: w.restarts),
         ),
-        _counter(
+        counter(
             "workload_exits", ("workload", "cause"),
             "Ends of instances, and starts that the engine refused, by cause.",
             _met_by(lambda w: w.exits),
         ),
-        _counter(
+        counter(
             "workload_oom_kills", ("workload",),
             "Processes that the kernel killed for want of memory, children included.",
             _met(lambda w: w.oom_kills),
         ),
-        _counter(
+        counter(
             "workload_updates", ("workload", "result"),
             'Updates that ended: "ok", or "failed" and gone back.', _met_by(lambda w: w.updates),
         ),
-        _gauge(
+        gauge(
             "workload_memory_bytes", ("workload",), "Memory that its instances use.",
             _each(_memory),
         ),
-        _gauge(
+        gauge(
             "workload_memory_limit_bytes", ("workload",),
             "Memory that its running instances may use, as the kernel says.",
             _each(lambda w: _sum(i.memory_limit_bytes for i in w.instances)),
         ),
-        _gauge(
+        gauge(
             "workload_cpu_ratio", ("workload",),
             "Processors that its instances use, 1 is a whole one, over the last 10 s.",
             _each(_cpu),
         ),
-        _histogram(
+        histogram(
             "restart_down_seconds", (),
             "From an end that nobody asked for until the instance runs again; backoff included.",
-            _one(lambda r: r.meters.workloads.down),
+            one(lambda r: r.meters.workloads.down),
         ),
     ),
 )  # fmt: skip
@@ -274,21 +224,21 @@ WORKLOADS = Section(
 JOBS = Section(
     "Jobs",
     (
-        _gauge(
+        gauge(
             "job_runs_active", ("workload",), "Runs that have not ended.",
             _job(jobvalues.active),
         ),
-        _gauge(
+        gauge(
             "job_next_run_time_seconds", ("workload",),
             "When the next run is due, since 1970; absent without a schedule.",
             _job(jobvalues.next_due),
         ),
-        _gauge(
+        gauge(
             "job_last_end_time_seconds", ("workload",),
             "When its last run ended, since 1970; absent before.",
             _job(jobvalues.last_end),
         ),
-        _gauge(
+        gauge(
             "job_last_succeeded", ("workload",),
             "1 if its last run succeeded, else 0; absent before the first has ended.",
             _job(jobvalues.last_succeeded),
@@ -299,16 +249,16 @@ JOBS = Section(
 PROBES = Section(
     "Probes",
     (
-        _counter(
+        counter(
             "probe_tries", ("probe", "method", "result"),
             'Tries: "passed", "failed", or "not_tried" for a reason that is not the workload\'s.',
             lambda r: sorted(r.meters.probes.tries.items()),
         ),
-        _histogram(
+        histogram(
             "probe_seconds", ("method",), "How long a try took.",
             lambda r: [((m,), h) for m, h in sorted(r.meters.probes.seconds.items())],
         ),
-        _counter(
+        counter(
             "workload_probe_failures", ("workload", "probe"), "Failed tries.", _probe_failures
         ),
     ),
@@ -317,35 +267,35 @@ PROBES = Section(
 NODE = Section(
     "The node and what is declared",
     (
-        _gauge(
+        gauge(
             "node_memory_allocatable_bytes", (),
             "What workloads may request in sum: the reserve is taken off, overcommit is in.",
-            _one(lambda r: r.world.node.memory),
+            one(lambda r: r.world.node.memory),
         ),
-        _gauge(
+        gauge(
             "node_memory_requested_bytes", (), "What they hold or are promised.",
-            _one(lambda r: r.requested),
+            one(lambda r: r.requested),
         ),
-        _gauge(
+        gauge(
             "node_memory_free_bytes", (), "What is left of it.",
-            _one(lambda r: max(0, r.world.node.memory - r.requested)),
+            one(lambda r: max(0, r.world.node.memory - r.requested)),
         ),
-        _gauge(
+        gauge(
             "node_stalled", (),
             "1 while the host stalls by the thresholds of [pressure], and evicts.",
-            _one(lambda r: int(bool(r.world.pressure.words))),
+            one(lambda r: int(bool(r.world.pressure.words))),
         ),
-        _gauge(
-            "specs_accepted", (), "Declared workloads.", _one(lambda r: len(r.world.workloads))
+        gauge(
+            "specs_accepted", (), "Declared workloads.", one(lambda r: len(r.world.workloads))
         ),
-        _gauge(
+        gauge(
             "specs_rejected", (),
             "Spec files with an error; the last good version of each stays in force.",
-            _one(lambda r: len(r.world.rejected)),
+            one(lambda r: len(r.world.rejected)),
         ),
-        _gauge(
+        gauge(
             "specs_deletions_held", (), "Workloads whose deletion waits for `nodeorch confirm`.",
-            _one(lambda r: len(r.world.brake.names) if r.world.brake else 0),
+            one(lambda r: len(r.world.brake.names) if r.world.brake else 0),
         ),
     ),
 )  # fmt: skip
@@ -353,22 +303,22 @@ NODE = Section(
 STORE = Section(
     "The database and the journal",
     (
-        _gauge(
+        gauge(
             "store_working", (), "0 while the database takes no writes.",
-            _one(lambda r: int(not r.world.store_trouble)),
+            one(lambda r: int(not r.world.store_trouble)),
         ),
-        _counter(
+        counter(
             "store_saves", ("result",), 'Saves of what a step of the loop changed: "ok", "failed".',
             lambda r: [((how,), n) for (_, how), n in sorted(r.meters.store.results.items())],
         ),
-        _histogram(
+        histogram(
             "store_save_seconds", (), "How long a save took until it was on disk.",
-            _one(lambda r: r.meters.store.seconds.get("save")),
+            one(lambda r: r.meters.store.seconds.get("save")),
         ),
-        _gauge(
-            "store_size_bytes", (), "The database's files.", _one(lambda r: r.meters.store_bytes())
+        gauge(
+            "store_size_bytes", (), "The database's files.", one(lambda r: r.meters.store_bytes())
         ),
-        _counter(
+        counter(
             "journal_entries", ("code",), "Entries written to the journal, by their code.",
             lambda r: [((code,), n) for code, n in sorted(r.meters.loop.entries.items())],
         ),
@@ -378,7 +328,7 @@ STORE = Section(
 API = Section(
     "The API",
     (
-        _counter(
+        counter(
             "api_requests", ("route", "status"),
             'Requests that were answered; the route is "none" if no handler was asked.',
             lambda r: sorted(r.meters.requests.items()),
@@ -386,7 +336,7 @@ API = Section(
     ),
 )  # fmt: skip
 
-SECTIONS = (DAEMON, ENGINE, WORKLOADS, JOBS, PROBES, NODE, STORE, API)
+SECTIONS = (DAEMON, ENGINE, WORKLOADS, JOBS, PROBES, NODE, FLEET, STORE, API)
 CATALOGUE: tuple[Metric, ...] = tuple(m for section in SECTIONS for m in section.metrics)
 
 

@@ -82,7 +82,7 @@ async def declared(call: Call) -> dict[str, Workload]:
     found: dict[str, Workload] = {}
     for name, state in call.supervisor.world.workloads.items():
         record = state.record
-        if record.deleting:
+        if record.deleting or record.home:  # a copy has its file elsewhere
             continue
         found[name] = record.target.workload
         if record.declared != record.target.digest:

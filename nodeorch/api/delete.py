@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp.web import StreamResponse
 
-from nodeorch.api.call import Call, unknown
+from nodeorch.api.call import Call, Problem, not_here
 from nodeorch.api.change import declared, directory, edit, result
 from nodeorch.api.preview import what_if
-from nodeorch.model.facts import SpecsSeen
+from nodeorch.model.facts import Command, SpecsSeen
 
 
 async def delete(call: Call) -> StreamResponse:
@@ -16,7 +16,11 @@ async def delete(call: Call) -> StreamResponse:
     async with call.edit_lock:
         world = call.supervisor.world
         if name not in world.workloads and not (directory(call) / f"{name}.toml").exists():
-            raise unknown(call.does, name)
+            raise not_here(call.does, world, name)
+        if name in world.workloads and world.workloads[name].record.home:
+            refused = call.supervisor.refusal(world, Command(verb="delete", workload=name))
+            if refused is not None:
+                raise Problem(409, refused, "Refused")
         rest = await declared(call)
         rest.pop(name, None)
         rejected = {k: v for k, v in world.rejected.items() if k not in (name, "")}

@@ -13,6 +13,7 @@ from nodeorch.api.call import Call, Problem, answer
 from nodeorch.api.crowd import Crowd, Turns
 from nodeorch.api.routes import Route, find
 from nodeorch.api.trace import HEADER, traceparent
+from nodeorch.fleetports import MembersError, PeerError
 from nodeorch.ports import CommandRefused, EngineError, StoreError
 from nodeorch.spec.names import is_name
 
@@ -111,6 +112,10 @@ async def _run(call: Call) -> StreamResponse:
         raise Problem(503, words, "StoreFailed") from error
     except EngineError as error:
         raise Problem(502, f"cannot {call.does}: {error.words}", "EngineFailed") from error
+    except MembersError as error:
+        raise Problem(502, f"cannot {call.does}: Serf: {error}", "SerfFailed") from error
+    except PeerError as error:
+        raise Problem(502, f"cannot {call.does}: {error}", "PeerFailed") from error
     except Exception as error:
         log.exception(
             "cannot %s%s", call.does, f" [traceparent {call.trace}]" if call.trace else ""

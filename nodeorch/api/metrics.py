@@ -5,8 +5,9 @@ from __future__ import annotations
 from aiohttp.web import Response, StreamResponse
 
 from nodeorch.api.call import Call, Problem, answer
-from nodeorch.api.catalogue import CATALOGUE, Reading
+from nodeorch.api.catalogue import CATALOGUE
 from nodeorch.api.openmetrics import CONTENT_TYPE, render
+from nodeorch.api.reading import Reading
 from nodeorch.decide.room import requested
 from nodeorch.model.view import HealthView
 from nodeorch.model.world import World

@@ -6,6 +6,7 @@ from aiohttp.web import StreamResponse
 
 from nodeorch import __version__
 from nodeorch.api.call import Call, answer
+from nodeorch.decide.fleetview import warnings as fleet_warnings
 from nodeorch.decide.room import requested
 from nodeorch.model.view import NodeView, VersionView
 
@@ -33,5 +34,7 @@ async def show(call: Call) -> StreamResponse:
             brake=list(brake.names) if brake else [],
             brake_words=brake.words if brake else "",
             warnings=[words for words in warnings if words],
+            fleet=world.fleet.me,
+            fleet_warnings=fleet_warnings(world),
         )
     )

@@ -25,7 +25,7 @@ REF = "#/components/schemas/{name}"
 WORDS = {
     400: "The request is not understood: a parameter, the body, or the name.",
     403: "The peer's role does not permit it.",
-    404: "There is no such workload, generation, change or run.",
+    404: "There is no such workload, generation, change, run or host.",
     408: "Not in time: the body did not come, or what was waited for is not so yet.",
     409: "The state of the workload or of the node does not allow it.",
     413: "The body is too large: 64 KiB, 1 MiB of apply.",
@@ -33,7 +33,7 @@ WORDS = {
     422: "What was declared is not valid; `problems` has every problem.",
     429: "Its uid holds too many connections, streams or large bodies.",
     500: "An error inside nodeorchd, or a file that cannot be written.",
-    502: "The engine failed.",
+    502: "The engine, Serf or another host failed.",
     503: "The database does not work, or the engine does not answer.",
     507: "The disk has no room, or takes no writes.",
 }

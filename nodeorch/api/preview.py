@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from nodeorch.api.state import Supervisor
 from nodeorch.decide.results import QUIET, VERBS, verb
+from nodeorch.decide.whereabouts import holders, listed, placement
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.facts import Fact
 from nodeorch.model.view import FieldChange, WorkloadPlan
@@ -45,7 +48,7 @@ def compare(
         if hold.why.code not in AT_REST:
             holds[hold.workload].append(hold)
     stopping = after.shutdown and not before.shutdown
-    return [
+    plans = [
         _one(
             supervisor,
             name,
@@ -57,6 +60,16 @@ def compare(
         )
         for name in names
     ]
+    return [_placed(before, after, one) for one in plans] if after.fleet.on else plans
+
+
+def _placed(before: World, after: World, plan: WorkloadPlan) -> WorkloadPlan:
+    """With what it means for other hosts."""
+    name, me = plan.workload, before.fleet.me
+    if plan.verb == "delete":
+        others = [host for host in holders(before, name, me) if host != me]
+        return replace(plan, words=f"{plan.words}; on {listed(others)}, too") if others else plan
+    return replace(plan, placement=placement(after, name))
 
 
 def _reasons(plan: Plan, busy: Mapping[str, str]) -> dict[str, dict[str, str]]:

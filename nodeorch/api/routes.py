@@ -14,6 +14,7 @@ from nodeorch.api import (
     delete,
     events,
     exec,
+    fleet,
     jobs,
     logs,
     metrics,
@@ -28,6 +29,7 @@ from nodeorch.api import (
 from nodeorch.api.auth import Role
 from nodeorch.api.call import Call
 from nodeorch.api.shape import Raw, Stream
+from nodeorch.model.fleetview import HomeView, KeysView, MemberView, SaidView
 from nodeorch.model.view import (
     ChangeView,
     CopyView,
@@ -200,6 +202,20 @@ ROUTES: tuple[Route, ...] = (
     _write(
         "POST", "/v1/shutdown", "shut down", operate.shutdown, "timeout", takes=_NONE,
         role=Role.ADMIN,
+    ),
+    _read("/v1/members", "show the hosts", fleet.members, gives=list[MemberView]),
+    _read("/v1/homes", "show the homes", fleet.homes, gives=list[HomeView]),
+    _write(
+        "POST", "/v1/homes/{name}/take", "take {name}", fleet.take, gives=SaidView,
+        takes=fleet.Take, role=Role.ADMIN,
+    ),
+    _write(
+        "POST", "/v1/cluster/leave", "remove the host", fleet.leave, gives=SaidView,
+        takes=fleet.Leave, fails=(404,), role=Role.ADMIN,
+    ),
+    _write(
+        "POST", "/v1/cluster/keys", "change the keys", fleet.keys, gives=KeysView,
+        takes=fleet.Keys, role=Role.ADMIN,
     ),
     _session(
         "/v1/workloads/{name}/exec", "run a command in {name}", exec.run,

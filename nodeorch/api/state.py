@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -93,5 +93,21 @@ class Supervisor(Protocol):
 
     def why_now(self, name: str) -> list[str]:
         """What is decided now, and what is decided not to be done, as sentences."""
+
+    async def take(self, name: str, by: str, force: bool = False) -> str:
+        """Make this host the home of a workload of another one; what was done, in words.
+
+        Raises CommandRefused (see decide/fleetview.py:take_refusal), PeerError, StoreError.
+        """
+
+    async def leave(self, host: str, by: str) -> str:
+        """Remove a host from the fleet for good, this one too; what was done, in words.
+
+        Raises CommandRefused (leave_refusal there), MembersError, PeerError, StoreError.
+        """
+
+    async def keys(self, verb: str, key: str) -> Mapping[str, int]:
+        """As fleetports.Members.keys. Raises CommandRefused where there is no fleet,
+        MembersError."""
 
     def diff(self, before: Workload | None, after: Workload | None) -> list[FieldChange]: ...

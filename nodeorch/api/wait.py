@@ -43,7 +43,9 @@ def _reached(call: Call, goal: str, world: World) -> bool:
         return view.state in ("stopped", "completed", "failed")
     if view.job is not None:  # it has done what it had to
         return view.state in ("completed", "scheduled")
-    return view.state == "running" and view.ready >= view.desired > 0 and _obeyed(state)
+    return (
+        view.state in ("running", "elsewhere") and view.ready >= view.desired > 0 and _obeyed(state)
+    )
 
 
 def _obeyed(state: WorkloadState) -> bool:

@@ -6,6 +6,9 @@ from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
 from nodeorch.api.events import event_view
+from nodeorch.decide.fleetview import home_view, why_absent
+from nodeorch.decide.status import Surroundings
+from nodeorch.decide.whereabouts import placement
 from nodeorch.model.view import GenerationView, WhyView
 from nodeorch.model.workload import Workload
 from nodeorch.spec.names import is_name
@@ -25,17 +28,28 @@ async def status(call: Call) -> StreamResponse:
 
 
 async def why(call: Call) -> StreamResponse:
-    """A workload that is gone is explained too, as long as the journal knows it."""
+    """A workload that is gone is explained too, as long as the journal knows it, and one that is
+    declared by another host."""
+    supervisor, name = call.supervisor, call.name
     last = min(call.whole("last") or EVENTS_OF_WHY, MOST_EVENTS)
-    entries = await call.supervisor.store.entries(workload=call.name, last=last)
-    views = call.supervisor.status(call.name)
-    if not views and not entries:
-        raise unknown(call.does, call.name)
+    entries = await supervisor.store.entries(workload=name, last=last)
+    world, views = supervisor.world, supervisor.status(name)
+    absent = None if views else home_view(world, name)
+    if absent is not None:
+        wall, now = supervisor.clock.wall(), supervisor.clock.now()
+        lines = why_absent(world, absent, Surroundings(now=now, wall=wall))
+    elif views:
+        lines = [*placement(world, name), *supervisor.why_now(name)]
+    elif entries:
+        lines = ["it is not declared any more"]
+    else:
+        raise unknown(call.does, name)
     return answer(
         WhyView(
             workload=views[0] if views else None,
-            now=call.supervisor.why_now(call.name) if views else ["it is not declared any more"],
+            now=lines,
             events=[event_view(entry) for entry in entries],
+            home=absent.home if absent else "",
         )
     )
 

@@ -1,7 +1,7 @@
 """What a person is told: the state and the reason of each workload and instance.
 
-Reads one workload's state and, for display only, its usage and probe results. Promises:
-every state that is not "running" comes with a reason in words.
+Reads one workload's state and, for display only, its usage, probe results and other hosts.
+Promises: every state that is not "running" comes with a reason in words.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nodeorch.decide.jobview import overall as job_overall
 from nodeorch.decide.moments import rfc3339 as rfc3339
 from nodeorch.decide.ready import awaited_hook, is_ready, own_workload, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, stays_down
+from nodeorch.decide.whereabouts import in_fleet
 from nodeorch.model.actions import Hold
 from nodeorch.model.view import InstanceView, Pressure, ProbeView, WorkloadView
 from nodeorch.model.world import Code, Instance, State, WorkloadState, World
@@ -50,6 +51,12 @@ NOTHING = Surroundings(now=0.0, wall=0.0)
 
 
 def workload_view(world: World, state: WorkloadState, around: Surroundings) -> WorkloadView:
+    view = _here(world, state, around)
+    return in_fleet(world, state, view, around) if world.fleet.on else view
+
+
+def _here(world: World, state: WorkloadState, around: Surroundings) -> WorkloadView:
+    """As far as this host goes."""
     record, workload = state.record, state.workload
     ordered = sorted(state.instances.values(), key=lambda i: (i.record.slot, i.name))
     views = [instance_view(world, state, i, around) for i in ordered]
@@ -81,9 +88,9 @@ def workload_view(world: World, state: WorkloadState, around: Surroundings) -> W
 
 
 def _wanted_slots(state: WorkloadState) -> set[int]:
-    """Those that shall run: of a job, the slots of its runs that have not ended."""
+    """Those that shall run here: of a job, the slots of its runs that have not ended."""
     if not state.workload.is_job:
-        return set(range(state.replicas))
+        return set(state.slots)
     job = state.record.job
     return {run.number for run in job.active} if job else set()
 

@@ -91,6 +91,7 @@ class JobView(Struct, frozen=True):
 
 STATES = (
     "running",
+    "elsewhere",
     "starting",
     "degraded",
     "updating",
@@ -112,7 +113,8 @@ class WorkloadView(Struct, frozen=True):
     name: str
     generation: int
     desired: int
-    """Replicas that shall run (0 while stopped)."""
+    """Replicas that shall run (0 while stopped): at its home on all hosts, elsewhere on that
+    one."""
     ready: int
     state: str
     """One of STATES."""
@@ -127,6 +129,10 @@ class WorkloadView(Struct, frozen=True):
     stopped_by_operator: bool = False
     job: JobView | None = None
     """None: it is a service."""
+    home: str = ""
+    """The host that declares it; empty: this one."""
+    hosts: list[str] = []
+    """Where it runs, or is on its way to run; empty while this host is alone."""
 
 
 class VersionView(Struct, frozen=True):
@@ -146,6 +152,9 @@ class NodeView(Struct, frozen=True):
     brake: list[str]
     brake_words: str = ""
     warnings: list[str] = []
+    fleet: str = ""
+    """This host's name in the fleet; empty: it is alone."""
+    fleet_warnings: list[str] = []
 
 
 class Pressure(Struct, frozen=True):
@@ -239,6 +248,8 @@ class WorkloadPlan(Struct, frozen=True):
     """create | update | delete | restart | stop | none | hold"""
     words: str
     changes: list[FieldChange] = []
+    placement: list[str] = []
+    """Where in the fleet it belongs and why, and why not elsewhere; a sentence each."""
 
 
 class PlanView(Struct, frozen=True):
@@ -272,11 +283,13 @@ class GapView(Struct, frozen=True):
 
 class WhyView(Struct, frozen=True):
     workload: WorkloadView | None
-    """None: it is gone, and only the journal knows it."""
+    """None: it is gone and only the journal knows it, or it is not on this host: see home."""
     now: list[str]
     """What is decided now, and what is decided not to be done, as sentences."""
     events: list[EventView]
     """Oldest first."""
+    home: str = ""
+    """The other host that declares it."""
 
 
 class GenerationView(Struct, frozen=True):

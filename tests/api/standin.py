@@ -208,7 +208,7 @@ class StandIn:
             await self.stall.wait()
         if self.store.broken is not None:
             raise StoreError(self.store.broken)
-        self.take(fact)
+        self.tell(fact)
 
     async def reload(
         self,
@@ -303,7 +303,7 @@ class StandIn:
 
     # what tests do
 
-    def take(self, fact: Fact) -> None:
+    def tell(self, fact: Fact) -> None:
         self.put(absorb(self.world, fact, self.clock.now()))
 
     def put(self, world: World) -> None:
@@ -353,7 +353,7 @@ class StandIn:
             assert workload is not None, problems
             (self._directory / f"{workload.name}.toml").write_text(text)
             workloads[workload.name] = workload
-        self.take(SpecsSeen(workloads))
+        self.tell(SpecsSeen(workloads))
 
     def obey(self) -> None:
         """The engine does all that is planned, at once."""
@@ -363,7 +363,7 @@ class StandIn:
                 return
             for action in pending:
                 self.put(begin(self.world, action, self.clock.now()))
-                self.take(self._done(action))
+                self.tell(self._done(action))
         raise AssertionError(f"no end of actions: {pending}")
 
     def _done(self, action: Action) -> Done:

@@ -35,7 +35,7 @@ def finish(harness: Harness, number: int, code: int = 0) -> None:
         look = InspectContainer(
             key=own.name, why=why, workload="job", container_id=own.container_id
         )
-        standin.take(Done(look, container=container))
+        standin.tell(Done(look, container=container))
 
     harness.do(end)
 

@@ -14,10 +14,11 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from nodeorch.api.catalogue import CATALOGUE, JOBS, Reading
+from nodeorch.api.catalogue import CATALOGUE, JOBS
 from nodeorch.api.metrics import STALLED, not_ready
 from nodeorch.api.openmetrics import Family, Kind, render
 from nodeorch.api.port import keep_listening
+from nodeorch.api.reading import Reading
 from nodeorch.api.routes import ROUTES
 from nodeorch.client.unix import _Connection
 from nodeorch.decide.status import NOTHING, workload_view

@@ -83,7 +83,7 @@ def test_confirm(harness: Harness, client: Client, dry_run: bool) -> None:
         client.post("/v1/confirm", None, {"dry_run": dry_run})
     assert raised.value.status == 409
     harness.declare(WEB)
-    harness.do(lambda: harness.standin.take(SpecsSeen({})))
+    harness.do(lambda: harness.standin.tell(SpecsSeen({})))
     assert harness.standin.world.brake is not None
     view = client.post("/v1/confirm", None, {"dry_run": dry_run})
     assert [(p["workload"], p["verb"]) for p in view["workloads"]] == [("web", "delete")]

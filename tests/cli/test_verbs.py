@@ -96,7 +96,7 @@ def test_why_shows_what_a_probe_caused(harness: Harness, cli: Cli) -> None:
         fact = ProbeSeen(
             instance.name, instance.record.container_id, "readiness", passed, words, 0.0021
         )
-        harness.do(lambda fact=fact: harness.standin.take(fact))  # type: ignore[misc]
+        harness.do(lambda fact=fact: harness.standin.tell(fact))  # type: ignore[misc]
     golden.check("why-probe", scrub(cli("why", "web")[1]))
 
 
@@ -306,7 +306,7 @@ def test_confirm(harness: Harness, cli: Cli) -> None:
     assert code == 1
     assert "no deletion waits" in err
     harness.declare(WEB)
-    harness.do(lambda: harness.standin.take(SpecsSeen({})))
+    harness.do(lambda: harness.standin.tell(SpecsSeen({})))
     code, out, _ = cli("plan")
     assert (code, "hold" in out) == (2, True)
     assert cli("confirm", "--dry-run")[0] == 0

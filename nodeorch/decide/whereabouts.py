@@ -1,0 +1,195 @@
+"""Where in the fleet a workload is: who declares it, who runs it, where it belongs and why.
+
+Reads the claims, the seats that were worked out, and what hosts report. Promises: a workload that
+runs elsewhere, or here for another host, comes with the reason in words; what a lost host said
+last is never shown as running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nodeorch.decide.ready import is_ready
+from nodeorch.model.fleet import Fleet, Host, Running, Standing, movable
+from nodeorch.model.placing import Scope
+from nodeorch.model.view import WorkloadView
+from nodeorch.model.world import WorkloadState, World
+
+if TYPE_CHECKING:
+    from nodeorch.decide.status import Surroundings
+
+
+def home_of(world: World, name: str) -> str:
+    """The host that declares it; empty: none that is known."""
+    fleet = world.fleet
+    state = world.workloads.get(name)
+    if state is not None:
+        return state.record.home or fleet.me
+    claim = fleet.claims.get(name)
+    if claim is not None:
+        return claim.home
+    found = [(d.term, home) for home, v in fleet.views.items() if (d := v.declared.get(name))]
+    found = found or [(d.term, h) for h, v in fleet.views.items() if (d := v.orphans.get(name))]
+    return max(found)[1] if found else ""
+
+
+def holders(world: World, name: str, home: str) -> dict[str, Running]:
+    """Hosts that run it, or are about to, as far as they tell; this one among them."""
+    found = {}
+    for host in telling(world.fleet):
+        running = host.report.running.get(name) if host.report else None
+        if running is not None and running.home == home and running.slots:
+            found[host.name] = running
+    state = world.workloads.get(name)
+    if state is not None and (state.record.home or world.fleet.me) == home:
+        found |= own(world, state)
+    return dict(sorted(found.items()))
+
+
+def telling(fleet: Fleet) -> Iterator[Host]:
+    """Hosts whose last report may still be true."""
+    gone = (Standing.LEFT, Standing.UNKNOWN)
+    return (h for h in fleet.hosts.values() if not h.lost and h.standing not in gone)
+
+
+def own(world: World, state: WorkloadState) -> dict[str, Running]:
+    """This host, if it runs some of it or is about to."""
+    if state.record.deleting or state.record.stopped or not state.slots:
+        return {}
+    ready = {i.record.slot for i in state.instances.values() if is_ready(state, i)}
+    running = Running(
+        home=state.record.home or world.fleet.me,
+        term=state.record.term,
+        digest=state.record.target.digest,
+        slots=state.slots,
+        ready=tuple(sorted(ready & set(state.slots))),
+        wall=state.record.held_wall,
+    )
+    return {world.fleet.me: running}
+
+
+def standing_of(fleet: Fleet, host: str) -> Standing:
+    if host == fleet.me:
+        return Standing.UP
+    if host not in fleet.hosts:
+        return Standing.LEFT if host in fleet.record.departed else Standing.UNKNOWN
+    return fleet.hosts[host].standing
+
+
+def placement(world: World, name: str) -> list[str]:
+    """Where it belongs and why, and why it cannot run elsewhere: a line each."""
+    seat = world.fleet.seats.get(name)
+    if seat is None:
+        return []
+    places = [host for host in dict.fromkeys(seat.hosts) if host]
+    homeless = sum(1 for host in seat.hosts if not host)
+    lines = []
+    if places:
+        lines.append(f"belongs on {listed(places)}: {seat.why.words}")
+    if homeless and places:
+        lines.append(f"{homeless} of {len(seat.hosts)} replicas find no place")
+    elif homeless:
+        lines.append(f"finds no place: {seat.why.words}")
+    return lines + [f"cannot run on {host}: {why}" for host, why in sorted(seat.refused.items())]
+
+
+def in_fleet(
+    world: World, state: WorkloadState, view: WorkloadView, around: Surroundings
+) -> WorkloadView:
+    """The view of one host, completed by what the others tell."""
+    record, me = state.record, world.fleet.me
+    home = record.home or me
+    held = holders(world, view.name, home)
+    view = replace(view, home=record.home, hosts=list(held))
+    if record.deleting or record.stopped or world.shutdown:
+        return view
+    if record.home:
+        words = [_for_whom(world, state, around), view.reason]
+        return replace(view, reason="; ".join(filter(None, words)))
+    if not movable(state.workload) or state.workload.main.scope is Scope.EVERY_HOST:
+        return view
+    elsewhere = {slot for host, r in held.items() if host != me for slot in r.ready}
+    here = {i.slot for i in view.instances if i.ready and i.slot in state.slots}
+    if not state.workload.is_job:
+        wanted = set(range(state.replicas))
+        view = replace(view, desired=len(wanted), ready=len(wanted & (elsewhere | here)))
+    if view.desired and not state.slots:
+        word, reason = _elsewhere(world, state, home)
+        return replace(view, state=word, reason=reason)
+    if view.state == "running" and view.ready < view.desired:
+        return replace(view, state="degraded", reason=_lacking(world, view.name, held))
+    return view
+
+
+def _elsewhere(world: World, state: WorkloadState, home: str) -> tuple[str, str]:
+    """State and reason of a workload of ours of which nothing shall run here."""
+    name = state.workload.name
+    runs = runs_on(world, name, home)
+    seat = world.fleet.seats.get(name)
+    if runs:
+        return "elsewhere", runs
+    if seat is not None and not any(seat.hosts):
+        return "pending", f"finds no place: {seat.why.words}"
+    return "elsewhere", next(iter(placement(world, name)), "its place is worked out")
+
+
+def runs_on(world: World, name: str, home: str) -> str:
+    """ "runs on h3 since …: h1 was down"; empty: no other host runs it."""
+    held = holders(world, name, home)
+    others = {host: running for host, running in held.items() if host != world.fleet.me}
+    if not others:
+        return ""
+    since = min(running.wall for running in others.values())
+    when = f" since {_shown(since)}" if since else ""
+    seat = world.fleet.seats.get(name)
+    why = f": {seat.why.words}" if seat is not None else ""
+    return f"runs on {listed(list(others))}{when}{why}{_troubles(others)}"
+
+
+def _lacking(world: World, name: str, held: Mapping[str, Running]) -> str:
+    """Why what shall run is not all ready, though all of it is here."""
+    others = {host: running for host, running in held.items() if host != world.fleet.me}
+    waiting = [host for host, r in others.items() if len(r.ready) < len(r.slots)]
+    if waiting:
+        return f"not all that runs on {listed(waiting)} is ready{_troubles(others)}"
+    seat = world.fleet.seats.get(name)
+    if seat is not None and "" in seat.hosts:
+        return f"{seat.hosts.count('')} of {len(seat.hosts)} replicas find no place"
+    return next(iter(placement(world, name)), "the place of a replica is worked out")
+
+
+def _troubles(held: Mapping[str, Running]) -> str:
+    return "".join(f"; on {h}: {r.trouble}" for h, r in held.items() if r.trouble)
+
+
+def _for_whom(world: World, state: WorkloadState, around: Surroundings) -> str:
+    home, fleet = state.record.home, world.fleet
+    if not state.slots:
+        return f"is given back to {home}"
+    if standing_of(fleet, home) is not Standing.UP:
+        return f"runs here for {home}{which_is(fleet, home, around)}"
+    seat = fleet.seats.get(state.workload.name)
+    return f"runs here for {home}" + (f": {seat.why.words}" if seat is not None else "")
+
+
+def which_is(fleet: Fleet, home: str, around: Surroundings) -> str:
+    """ ", which is down since 2024-05-01 10:00:00 UTC" """
+    host = fleet.hosts.get(home)
+    if host is None:
+        return ", which is no host of the fleet any more"
+    since = around.wall - (around.now - host.since)
+    when = f" since {_shown(since)}" if host.since else ""
+    return f", which is {host.standing.value}{when}"
+
+
+def _shown(wall: float) -> str:
+    return f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def listed(names: list[str]) -> str:
+    """ "h1", "h1 and h2", "h1, h2 and h3" """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
