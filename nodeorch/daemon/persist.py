@@ -11,7 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from nodeorch.model.change import Change
+from nodeorch.model.fleet import FleetRecord, View
 from nodeorch.model.world import (
     DesiredRecord,
     InstanceRecord,
@@ -28,6 +32,23 @@ SILENT = 5.0
 """Seconds until a write that has no answer is a trouble of its own."""
 
 
+class _Written(Struct, frozen=True):
+    """The parts of a world that were last handed to the store."""
+
+    workloads: Mapping[str, WorkloadState] = {}
+    serial: int = 0
+    asked: Mapping[int, Change] = {}
+    fleet: FleetRecord | None = None
+    views: Mapping[str, View] = {}
+
+    def then(self, world: World) -> _Written:
+        """With no fleet, what there was of one stays as it is: it may be on again."""
+        fleet, views = self.fleet, self.views
+        if world.fleet.on:
+            fleet, views = world.fleet.record, world.fleet.views
+        return _Written(world.workloads, world.serial, world.changes, fleet, views)
+
+
 class Persister:
     def __init__(
         self,
@@ -40,17 +61,18 @@ class Persister:
         self._clock = clock
         self._publish = publish
         self._working = working
-        self._workloads: Mapping[str, WorkloadState] = {}
-        self._serial = 0
-        self._asked: Mapping[int, Change] = {}
+        self._written = _Written()
         self._notes: list[tuple[float, Note]] = []
         self._failures = 0
         self.trouble = ""
         """Why the last save failed; empty: it did not."""
 
     def loaded(self, world: World) -> None:
-        """The world as it was just read: nothing of it needs writing."""
-        self._workloads, self._serial, self._asked = world.workloads, world.serial, world.changes
+        """The world as it was just read: nothing of it needs writing.
+
+        But the fleet's record, which may have been made anew while it was taken up.
+        """
+        self._written = replace(self._written.then(world), fleet=None)
 
     def save(self, world: World) -> asyncio.Future[None] | None:
         """Begin to write what has changed; None when nothing has.
@@ -63,24 +85,18 @@ class Persister:
         changes = self._changes(world)
         if changes is None:
             return None
-        before = (self._workloads, self._serial, self._asked, self._failures)
-        self._workloads, self._serial, self._asked = world.workloads, world.serial, world.changes
+        before, self._written = self._written, self._written.then(world)
         self._notes = []
-        writing = asyncio.ensure_future(self._write(changes, before))
+        writing = asyncio.ensure_future(self._write(changes, before, self._failures))
         writing.add_done_callback(_heard)  # nobody may wait for it
         return writing
 
-    async def _write(
-        self,
-        changes: Changes,
-        before: tuple[Mapping[str, WorkloadState], int, Mapping[int, Change], int],
-    ) -> None:
+    async def _write(self, changes: Changes, before: _Written, failures: int) -> None:
         try:
             entries = await self._saved(changes)
         except Exception as error:  # a bug in the store, too, must lose nothing
-            workloads, serial, asked, failures = before
             if failures == self._failures:
-                self._workloads, self._serial, self._asked = workloads, serial, asked
+                self._written = before
                 self._failures += 1
             notes = sorted([*changes.notes, *self._notes], key=lambda note: note[0])
             self._notes = notes[-NOTES_KEPT:]
@@ -108,7 +124,7 @@ class Persister:
         desired: dict[str, DesiredRecord | None] = {}
         instances: dict[str, InstanceRecord | None] = {}
         versions: list[Version] = []
-        old_states, states = self._workloads, world.workloads
+        old_states, states = self._written.workloads, world.workloads
         if old_states is not states:
             for name in old_states.keys() - states.keys():
                 desired[name] = None
@@ -122,9 +138,10 @@ class Persister:
                     if old is None or old.record.target is not state.record.target:
                         versions.append(state.record.target)
                 instances |= _instance_changes(old, state)
-        serial = world.serial if world.serial != self._serial else None
+        serial = world.serial if world.serial != self._written.serial else None
         asked = self._asked_changes(world)
-        if not (desired or instances or asked or serial is not None or self._notes):
+        fleet, views = self._fleet_changes(world)
+        if not (desired or instances or asked or views or self._notes) and serial is fleet is None:
             return None
         return Changes(
             desired=desired,
@@ -133,18 +150,31 @@ class Persister:
             serial=serial,
             notes=tuple(self._notes),
             asked=asked,
+            fleet=fleet,
+            views=views,
         )
 
     def _asked_changes(self, world: World) -> dict[int, Change | None]:
         """New, ended and forgotten ones. How far one has come is seen anew after a start."""
-        if world.changes is self._asked:
+        asked = self._written.asked
+        if world.changes is asked:
             return {}
-        found: dict[int, Change | None] = dict.fromkeys(self._asked.keys() - world.changes.keys())
+        found: dict[int, Change | None] = dict.fromkeys(asked.keys() - world.changes.keys())
         for number, change in world.changes.items():
-            old = self._asked.get(number)
+            old = asked.get(number)
             if old is None or old.state is not change.state:
                 found[number] = change
         return found
+
+    def _fleet_changes(self, world: World) -> tuple[FleetRecord | None, dict[str, View | None]]:
+        fleet, written = world.fleet, self._written
+        if not fleet.on:
+            return None, {}
+        views: dict[str, View | None] = {}
+        if fleet.views is not written.views:
+            views |= dict.fromkeys(written.views.keys() - fleet.views.keys())
+            views |= {h: v for h, v in fleet.views.items() if written.views.get(h) is not v}
+        return fleet.record if fleet.record is not written.fleet else None, views
 
 
 def _heard(writing: asyncio.Future[None]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nodeorch.model.change import Change
+from nodeorch.model.fleet import FleetRecord, View
 from nodeorch.model.world import Code, DesiredRecord, InstanceRecord, Note, Version, Why
 from nodeorch.ports import Changes, Entry, Remembered
 
@@ -21,16 +22,12 @@ VERSIONS_KEPT = 20
 T = TypeVar("T")
 Statement = tuple[str, tuple[Any, ...]]
 
-_PUT = {
-    "desired": "INSERT OR REPLACE INTO desired VALUES (?, ?)",
-    "instances": "INSERT OR REPLACE INTO instances VALUES (?, ?)",
-    "changes": "INSERT OR REPLACE INTO changes VALUES (?, ?)",
-}
-_DROP = {
-    "desired": "DELETE FROM desired WHERE name = ?",
-    "instances": "DELETE FROM instances WHERE name = ?",
-    "changes": "DELETE FROM changes WHERE id = ?",
-}
+_KEYS = {"desired": "name", "instances": "name", "changes": "id", "fleet": "name", "views": "host"}
+"""Tables of one record a row, and what it is found by."""
+_PUT = {table: f"INSERT OR REPLACE INTO {table} VALUES (?, ?)" for table in _KEYS}
+_DROP = {table: f"DELETE FROM {table} WHERE {key} = ?" for table, key in _KEYS.items()}
+_OURS = "record"
+"""The row of the table ``fleet``."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -47,6 +44,8 @@ def prepare(changes: Changes, wall: float) -> Prepared:
         ("desired", changes.desired),
         ("instances", changes.instances),
         ("changes", changes.asked),
+        ("fleet", {_OURS: changes.fleet} if changes.fleet is not None else {}),
+        ("views", changes.views),
     )
     for table, rows in tables:
         for name, record in rows.items():
@@ -113,27 +112,31 @@ def load(db: sqlite3.Connection, rebuilt: bool) -> Remembered:
     instances = _records(db, "instances", InstanceRecord, unreadable)
     row = db.execute("SELECT value FROM meta WHERE key = 'serial'").fetchone()
     serial = int(row[0]) if row else 0
-    return Remembered(desired, instances, serial, rebuilt, _changes(db), tuple(unreadable))
+    return Remembered(
+        desired,
+        instances,
+        serial,
+        rebuilt,
+        asked=_readable(db, "changes", Change),
+        unreadable=tuple(unreadable),
+        fleet=_readable(db, "fleet", FleetRecord).get(_OURS),
+        views=_readable(db, "views", View),
+    )
 
 
-def _changes(db: sqlite3.Connection) -> dict[int, Change]:
-    """One that cannot be read is left out: nothing that runs leans on it."""
-    decoder = msgspec.json.Decoder(Change)
-    found: dict[int, Change] = {}
-    for number, data in db.execute("SELECT id, data FROM changes ORDER BY id"):
-        try:
-            found[number] = decoder.decode(data)
-        except (msgspec.DecodeError, TypeError) as error:
-            log.warning("change %s not read: %s", number, error)
-    return found
+def _readable(db: sqlite3.Connection, table: str, kind: type[T]) -> dict[Any, T]:
+    """What cannot be read is left out: nothing that runs leans on it. A change is forgotten, a
+    view fetched again, and the fleet learns that this host has a new database."""
+    return _records(db, table, kind, [])
 
 
 def _records(
     db: sqlite3.Connection, table: str, kind: type[T], unreadable: list[str]
-) -> dict[str, T]:
+) -> dict[Any, T]:
     decoder = msgspec.json.Decoder(kind)
-    found: dict[str, T] = {}
-    for name, data in db.execute(f"SELECT name, data FROM {table} ORDER BY name"):
+    found: dict[Any, T] = {}
+    key = _KEYS[table]
+    for name, data in db.execute(f"SELECT {key}, data FROM {table} ORDER BY {key}"):
         try:
             found[name] = decoder.decode(data)
         except (msgspec.DecodeError, TypeError) as error:

@@ -25,6 +25,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " instance TEXT NOT NULL, details TEXT)",
     ),
     ("CREATE TABLE changes (id INTEGER PRIMARY KEY, data TEXT NOT NULL)",),
+    (
+        "CREATE TABLE fleet (name TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE views (host TEXT PRIMARY KEY, data TEXT NOT NULL)",
+    ),
 )
 """Step N takes the schema from N to N+1. Steps are only ever added."""
 
@@ -36,6 +40,8 @@ _COLUMNS = (
     "SELECT key, value FROM meta LIMIT 0",
     "SELECT seq, wall, code, words, workload, instance, details FROM events LIMIT 0",
     "SELECT id, data FROM changes LIMIT 0",
+    "SELECT name, data FROM fleet LIMIT 0",
+    "SELECT host, data FROM views LIMIT 0",
 )
 
 _SETTINGS = (
