@@ -9,6 +9,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from nodeorch import clusterfiles
 from nodeorch.files import Unreadable, read_regular
 from nodeorch.model.workload import Workload
 from nodeorch.spec.load import SIZE_LIMIT, load_text
@@ -38,7 +39,7 @@ class _Checked(NamedTuple):
 @click.option(
     "--config",
     metavar="FILE",
-    help="Judge by this daemon configuration (allowed mounts, default memory).",
+    help="Judge by this daemon configuration (allowed mounts, default memory, labels).",
 )
 @click.pass_context
 def command(
@@ -46,8 +47,9 @@ def command(
 ) -> None:
     """Check workload and configuration files.
 
-    A folder means the *.toml in it, and in its nodeorch.d and workloads.d. Exits with 0 when all
-    is valid (warnings are), 1 when not, 2 on wrong usage.
+    A folder means the *.toml in it, and in its nodeorch.d and workloads.d. Of a configuration
+    with a [cluster] also its certificates and keys are looked at. Exits with 0 when all is valid
+    (warnings are), 1 when not, 2 on wrong usage.
     """
     for path in (*paths, *((config,) if config else ())):
         if not os.path.lexists(path):
@@ -71,6 +73,8 @@ def _check(paths: tuple[str, ...], config: str | None) -> _Checked:
     settings, found = load_settings([(f, read[f]) for f in settings_files if f in read])
     problems += found
     specs = {file: text for file, text in read.items() if file not in settings_files}
+    if settings is not None and settings.cluster.name is not None:
+        problems += map(_of_the_fleet, clusterfiles.problems(settings.cluster.files))
     problems += _check_specs(specs, settings or Settings(), any(map(os.path.isdir, paths)))
     return _Checked(len(files), problems)
 
@@ -89,6 +93,7 @@ def _check_specs(
             default_memory=settings.defaults.memory,
             allowed_sources=settings.volumes.allowed,
             guarded=settings.guarded,
+            known_labels=settings.known_labels,
         )
         yield from problems
         if workload is not None:
@@ -133,6 +138,12 @@ def _read(file: str, problems: list[Problem]) -> bytes | None:
 def _unreadable(file: str, why: str, fix: str) -> Problem:
     stem = os.path.basename(file).removesuffix(".toml")
     return Problem(file, 1, 1, "E001", stem, f"cannot be read: {why}", fix, "error", "")
+
+
+def _of_the_fleet(found: clusterfiles.FileProblem) -> Problem:
+    severity = "warning" if found.unseen else "error"
+    message = f"cannot be used: {found.why}"
+    return Problem(found.path, 1, 1, found.code, "cluster.files", message, found.fix, severity, "")
 
 
 def _print(checked: _Checked, form: str) -> None:
