@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from nodeorch.daemon import persist
 from nodeorch.daemon.persist import NOTES_KEPT, Persister
 from nodeorch.decide.edit import put, say
+from nodeorch.model.fleet import Fleet, FleetRecord, Stamp, View
 from nodeorch.model.world import Code, DesiredRecord, Version, WorkloadState, World
 from nodeorch.ports import Changes, Entry, StoreError
 from tests.decide.story import workload
@@ -157,3 +158,65 @@ async def test_a_write_without_an_answer_is_a_trouble_until_it_has_one(
     await saved
     assert desk.persister.trouble == "" and [working for working, _ in desk.heard] == [False, True]
     assert desk.store.words == ["a note"]
+
+
+# The fleet
+
+
+def fleet(world: World, record: FleetRecord, **views: View) -> World:
+    return replace(world, fleet=Fleet(me="h1", record=record, views=views))
+
+
+async def written(desk: Desk, trouble: str = "") -> Changes:
+    saved = desk.save()
+    changes, verdict = await desk.store.asked.get()
+    verdict.set_result(trouble)
+    await asyncio.wait([saved])
+    return changes
+
+
+async def test_of_the_fleet_only_what_changed_is_written() -> None:
+    desk = Desk()
+    h2, h3, record = View("h2", "l"), View("h3", "l"), FleetRecord(lineage="l")
+    desk.world = fleet(desk.world, record, h2=h2, h3=h3)
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (record, {"h2": h2, "h3": h3})
+    assert desk.persister.save(desk.world) is None
+    newer = View("h3", "l", Stamp(1, 1))
+    desk.world = fleet(desk.world, record, h3=newer)
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (None, {"h2": None, "h3": newer})
+    newest = replace(record, stamp=Stamp(0, 1))
+    desk.world = fleet(desk.world, newest, h3=newer)
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (newest, {})
+
+
+async def test_what_of_the_fleet_a_disk_refused_is_written_by_the_next_save() -> None:
+    desk = Desk()
+    h2, record = View("h2", "l"), FleetRecord(lineage="l")
+    desk.world = fleet(desk.world, record, h2=h2)
+    await written(desk, "full")
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (record, {"h2": h2})
+
+
+async def test_a_record_made_while_it_was_taken_up_is_written() -> None:
+    desk = Desk()
+    h2, record = View("h2", "l"), FleetRecord(lineage="fresh")
+    desk.world = fleet(desk.world, record, h2=h2)
+    desk.persister.loaded(desk.world)
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (record, {})
+    assert desk.persister.save(desk.world) is None
+
+
+async def test_without_a_fleet_what_there_was_of_one_is_left_alone() -> None:
+    desk = Desk()
+    desk.world = fleet(desk.world, FleetRecord(lineage="l"), h2=View("h2", "l"))
+    await written(desk)
+    desk.world = replace(desk.world, fleet=Fleet(record=FleetRecord("other")))
+    assert desk.persister.save(desk.world) is None
+    desk.world = say(desk.world, Code.LOOK, "a note")
+    changes = await written(desk)
+    assert (changes.fleet, changes.views) == (None, {})
