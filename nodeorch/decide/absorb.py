@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nodeorch.decide import changes
+from nodeorch.decide import changes, fleet, members, mirrors
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
 from nodeorch.decide.jobs import clock_seen, follow
@@ -41,6 +41,7 @@ def absorb(world: World, fact: Fact, now: float) -> World:
     for name, state in list(world.workloads.items()):
         if before.get(name) is not state or (state.record.previous is not None):
             world = _follow(world, before.get(name), name, now)
+    world = fleet.follow(world, earlier, fact, now)
     return changes.judged(world, earlier, fact, now) if world.doing else world
 
 
@@ -72,9 +73,10 @@ def is_settled(world: World, state: WorkloadState) -> bool:
         return False
     if own.deleting or own.stopped or own.previous is not None or not own.image_id:
         return False
-    if len(state.instances) != state.replicas:
+    wanted = set(state.slots)
+    if len(state.instances) != len(wanted):
         return False
-    if len({i.record.slot for i in state.instances.values()}) != state.replicas:
+    if {i.record.slot for i in state.instances.values()} != wanted:
         return False
     resources = own.target.workload.resources
     return all(
@@ -87,7 +89,6 @@ def _instance_settled(world: World, state: WorkloadState, instance: Instance) ->
     own = instance.record
     return (
         own.template == state.record.target.template
-        and own.slot < state.replicas
         and own.operator_seq >= state.record.operator_seq
         and not own.removing
         and instance.state is State.RUNNING
@@ -158,6 +159,7 @@ def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
         instance = Instance(record=own, state=State.EXITED if own.pruned else State.UNKNOWN)
         states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
     world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
+    world = fleet.remembered(world, fact, now)
     world = changes.remembered(world, fact.changes, fact.wall, now)
     if fact.rebuilt:
         words = (
@@ -198,6 +200,13 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.ProbeSeen: probe_seen,
     facts.EngineSeen: engine_seen,
     facts.PressureSeen: pressure_seen,
+    facts.MembersSeen: members.members_seen,
+    facts.LinkSeen: members.link_seen,
+    facts.OpinionSeen: members.opinion_seen,
+    facts.ReportSeen: members.report_seen,
+    facts.ViewSeen: mirrors.view_seen,
+    facts.QuietSeen: fleet.quiet_seen,
+    facts.HostRemoved: mirrors.host_removed,
     facts.StoreSeen: _store_seen,
     facts.Command: commanded,
     facts.Noted: _noted,

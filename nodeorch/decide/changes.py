@@ -115,7 +115,7 @@ def _ready(world: World, state: WorkloadState, want: Want) -> Verdict | None:
         forbidden = _ended_for_good(state, instance)
         if forbidden is not None and record.previous is None:
             return ChangeState.FAILED, f"{instance.name} {forbidden.words}"
-    if record.previous is not None or len(state.instances) != state.replicas:
+    if record.previous is not None or len(state.instances) != len(state.slots):
         return None
     if all(_as_wanted(world, state, instance) for instance in state.instances.values()):
         how = "is ready" if state.replicas else "has no replicas"
@@ -157,7 +157,7 @@ def _as_wanted(world: World, state: WorkloadState, instance: Instance) -> bool:
     held = instance.limits is None or not drift(target.workload.resources, instance.limits)
     return (
         own.template == target.template
-        and own.slot < state.replicas
+        and own.slot in state.slots
         and own.operator_seq >= state.record.operator_seq
         and instance.doom is None
         and instance.name not in world.busy

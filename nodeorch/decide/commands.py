@@ -27,6 +27,11 @@ def refusal(world: World, fact: Command) -> str | None:
             return f"cannot {fact.verb} {fact.workload}: no such workload; see `nodeorch status`"
         if state.record.deleting and fact.verb != "delete":
             return f"cannot {fact.verb} {fact.workload}: it is being deleted; apply its file again"
+        if state.record.home:
+            return (
+                f"cannot {fact.verb} {fact.workload}: its home is {state.record.home}; "
+                f"do it there, or `nodeorch home take {fact.workload}` if that is gone for good"
+            )
         if fact.verb == "run":
             return jobs.refusal(state, fact)
         if fact.verb in ("restart", "scale") and state.workload.is_job:

@@ -17,6 +17,8 @@ LIST_KEY = "#list"
 
 def plan(world: World, now: float) -> Plan:
     turn = Turn(world, now)
+    if world.fleet.wake_at is not None and world.fleet.wake_at > now:
+        turn.wake(world.fleet.wake_at)
     engine = world.engine
     restless = [s for s in world.workloads.values() if not s.settled or world.shutdown]
     if not engine.answering:

@@ -116,7 +116,7 @@ def waits_for(world: World, workload: Workload) -> Why | None:
 
 
 def _holds(other: WorkloadState, condition: Condition) -> bool:
-    wanted = other.replicas
+    wanted = len(other.slots)
     if condition is Condition.COMPLETED and other.workload.is_job:
         return last_run_succeeded(other)
     if condition is Condition.COMPLETED:

@@ -44,15 +44,33 @@ def plan_workload(turn: Turn, state: WorkloadState) -> None:
         for instance in instances:
             take_down(turn, state, instance, STOPPED)
         return
-    slots: dict[int, list[Instance]] = {slot: [] for slot in range(state.replicas)}
+    if _undecided(turn, state):
+        return
+    surplus = _surplus(turn, state)
+    slots: dict[int, list[Instance]] = {slot: [] for slot in state.slots}
     for instance in instances:
         if instance.record.slot in slots and not instance.record.removing:
             slots[instance.record.slot].append(instance)
         else:
-            retire(turn, state, instance, SURPLUS)
+            retire(turn, state, instance, surplus)
     free = True  # to replace the next slot
     for slot, held in slots.items():
         free = _plan_slot(turn, state, slot, held, free) and free
+
+
+def _undecided(turn: Turn, state: WorkloadState) -> bool:
+    """Another host may run it: nothing starts here, nothing is given up, until that is known."""
+    seat = turn.world.fleet.seats.get(state.workload.name)
+    if seat is None or not seat.wait:
+        return False
+    turn.hold(state.workload.name, "", seat.why)
+    return True
+
+
+def _surplus(turn: Turn, state: WorkloadState) -> Why:
+    """Why an instance that no slot wants is given up."""
+    seat = turn.world.fleet.seats.get(state.workload.name)
+    return seat.why if seat is not None and state.record.slots is not None else SURPLUS
 
 
 def _plan_shutdown(turn: Turn, state: WorkloadState) -> None:

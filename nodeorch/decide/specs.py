@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put, say
+from nodeorch.decide.graves import next_term, taken
 from nodeorch.decide.jobs import declared_again, superseded
 from nodeorch.decide.template import diff, digest, summary, version
 from nodeorch.model.facts import SpecsSeen
@@ -32,6 +33,8 @@ def specs_seen(world: World, fact: SpecsSeen, now: float) -> World:
     for name in fact.applied:
         world = say(world, Code.OPERATOR, f"apply, by {fact.by}", name)
     world = _rejections(world, fact)
+    for name in fact.taken:
+        world = taken(world, name)
     for name, workload in fact.workloads.items():
         world = _declare(world, workload, now, forced=name in fact.forced)
     return _deletions(world, fact)
@@ -110,12 +113,21 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
     state = world.workloads.get(name)
     if state is None:
         target = version(workload, 1)
-        record = DesiredRecord(target=target, declared=declared, latest=1, forced=forced)
+        record = DesiredRecord(
+            target=target,
+            declared=declared,
+            latest=1,
+            forced=forced,
+            term=next_term(world, name),
+        )
         world = put(world, WorkloadState(record=record))
         if world.rebuilding:  # it may run already, under a generation that nobody remembers
             engine = replace(world.engine, listed_at=None, list_due=now)
             world = replace(world, engine=engine)
         return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
+    if state.record.home:
+        state = _own(world, state)
+        world = put(world, state)
     old = state.record
     if old.deleting:
         job = declared_again(old.job)
@@ -152,6 +164,15 @@ def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> W
     return note(world, Why(code=Code.SPEC_ACCEPTED, words=words), name, generation=latest)
 
 
+def _own(world: World, state: WorkloadState) -> WorkloadState:
+    """What was held for another host is declared here from now on; what runs runs on."""
+    term = next_term(world, state.workload.name)
+    return replace(
+        state,
+        record=replace(state.record, home="", term=term, slots=None, held_wall=0.0, held_boot=""),
+    )
+
+
 def _rejections(world: World, fact: SpecsSeen) -> World:
     for stem, words in fact.rejected.items():
         if world.rejected.get(stem) != words:
@@ -170,7 +191,7 @@ def _deletions(world: World, fact: SpecsSeen) -> World:
     if fact.unreadable:
         return world
     kept = fact.workloads.keys() | fact.rejected.keys()
-    alive = [n for n, s in world.workloads.items() if not s.record.deleting]
+    alive = [n for n, s in world.workloads.items() if not (s.record.deleting or s.record.home)]
     missing = tuple(sorted(n for n in alive if n not in kept))
     if not missing:
         return replace(world, brake=None)

@@ -28,7 +28,7 @@ def judge(world: World, state: WorkloadState, now: float) -> World:
         return _go_back(world, state, verdict)
     fresh = current(state)
     good = [i for i in fresh if is_good(state, i, now)]
-    if len(good) < state.replicas or len(state.instances) > len(fresh):
+    if len(good) < len(state.slots) or len(state.instances) > len(fresh):
         return world
     record = replace(state.record, previous=None)
     words = f"generation {record.target.generation} is ready, generation {previous.generation} gone"

@@ -157,6 +157,14 @@ class OpinionSeen(_Fact, frozen=True):
     hears: tuple[str, ...] = ()
 
 
+class NameTaken(_Fact, frozen=True):
+    """Two hosts that live at the same time use one name; ours, or another's."""
+
+    host: str
+    address: str
+    """Of the one that should not; empty: it has not been seen for a while."""
+
+
 class ReportSeen(_Fact, frozen=True):
     """Another daemon says what runs there."""
 
@@ -266,6 +274,7 @@ Fact = (
     | MembersSeen
     | LinkSeen
     | OpinionSeen
+    | NameTaken
     | ReportSeen
     | ViewSeen
     | QuietSeen

@@ -127,9 +127,20 @@ class View(_Frozen, frozen=True):
     stamp: Stamp = Stamp()
     declared: dict[str, Declared] = {}
     graves: dict[str, Grave] = {}
-    """Workloads, of all homes that it knows of."""
+    """ "HOME/NAME" of workloads, of all homes that it knows of."""
     departed: dict[str, Grave] = {}
     """Hosts that have left the fleet for good, with the incarnation of their last view as term."""
+    orphans: dict[str, Declared] = {}
+    """What a former database of the host declared and the present one never knew."""
+
+
+class Claim(_Frozen, frozen=True):
+    """A movable workload of the fleet, with the declaration that counts."""
+
+    home: str
+    declared: Declared
+    orphan: bool = False
+    """Its home does not know of it any more, and did not delete it."""
 
 
 class Running(_Frozen, frozen=True):
@@ -205,6 +216,8 @@ class Host(_Frozen, frozen=True):
     """None: Serf does not list it, or is not there to be asked."""
     serf_since: float = 0.0
     tags: Mapping[str, str] = {}
+    run: str = ""
+    """Of its daemon, when it was last heard."""
     hearing: Hearing = Hearing.NEVER
     hearing_since: float = 0.0
     says_silent: frozenset[str] = frozenset()
@@ -234,6 +247,8 @@ class Seat(_Frozen, frozen=True):
     why: Why
     hosts: tuple[str, ...] = ()
     """Where its slots are or belong, in their order; "" for one that finds no place."""
+    wait: bool = False
+    """It is not decided yet: nothing of it starts, nothing is given up."""
     refused: dict[str, str] = {}
     """Host → why it cannot run there."""
 
@@ -242,6 +257,9 @@ class Fleet(_Frozen, frozen=True):
     """All that is known of the fleet; ``me`` is empty while there is none."""
 
     me: str = ""
+    address: str = ""
+    version: str = ""
+    """Of this daemon."""
     started: float = 0.0
     """When this daemon began to listen."""
     links: bool = True
@@ -253,6 +271,10 @@ class Fleet(_Frozen, frozen=True):
     """Mirrors, by home; never edited."""
     view: View | None = None
     """Our own."""
+    claims: dict[str, Claim] = {}
+    """What all views come to: the movable workloads, by name."""
+    idle: frozenset[str] = frozenset()
+    """Workloads here that have next to nothing to do."""
     serf_trouble: str = ""
     """Why Serf cannot be asked; empty: it can."""
     name_taken: str = ""

@@ -238,6 +238,8 @@ class DesiredRecord(_Frozen, frozen=True):
     """Those of its replicas that run on this host; None: all."""
     held_wall: float = 0.0
     """When this host began to run it for its home; 0: it does not."""
+    held_boot: str = ""
+    """The boot of this host in which that was decided: another one may have it since."""
 
 
 class WorkloadState(_Frozen, frozen=True):

@@ -1,0 +1,201 @@
+"""Where movable workloads are now: what this host runs, and what others report.
+
+Reads the reports of hosts that are not lost, and the workloads here. Promises: what a host that is
+only suspected holds still counts as held; what this host ran before it booted does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from nodeorch.decide.placement import Ask, Candidate
+from nodeorch.decide.ready import is_ready
+from nodeorch.decide.room import request, requested
+from nodeorch.model.fleet import (
+    Claim,
+    Fleet,
+    Hearing,
+    Host,
+    Report,
+    Running,
+    Standing,
+    movable,
+)
+from nodeorch.model.placing import Scope
+from nodeorch.model.world import WorkloadState, World
+
+PATIENCE = 5.0
+"""Seconds after its start for which a host waits to hear from the others, before it starts what
+another may have taken over meanwhile. Links are up within one; one that is off shows within two."""
+
+
+class Copy(Struct, frozen=True):
+    """A workload on one host."""
+
+    slots: frozenset[int]
+    ready: frozenset[int]
+    digest: str = ""
+    idle: bool = False
+
+
+def here(world: World, state: WorkloadState | None) -> Copy | None:
+    """What this host holds of a workload; None: nothing, or only from before it booted."""
+    if state is None or state.record.deleting:
+        return None
+    boot = world.node.boot_id
+    up = frozenset(
+        i.record.slot
+        for i in state.instances.values()
+        if (i.running or i.record.up) and i.record.boot_id == boot
+    )
+    taken = frozenset(state.slots) if state.record.held_boot == boot else frozenset()
+    held = up | taken
+    if not held:
+        return None
+    ready = frozenset(i.record.slot for i in state.instances.values() if is_ready(state, i))
+    return Copy(held, ready, state.record.target.digest)
+
+
+def elsewhere(fleet: Fleet, name: str, claim: Claim, now: float) -> dict[str, Copy]:
+    """Host → what it holds; hosts that are lost, and have been for the workload's delay, hold
+    nothing."""
+    found = {}
+    for host in fleet.hosts.values():
+        running = host.report.running.get(name) if host.report else None
+        if running is None or not running.slots or gone_at(host, claim) <= now:
+            continue
+        found[host.name] = Copy(
+            frozenset(running.slots), frozenset(running.ready), running.digest, running.idle
+        )
+    return found
+
+
+def gone_at(host: Host, claim: Claim) -> float:
+    """From when on a host's share of the workload is free for others."""
+    if host.lost_at is None:
+        return float("inf")
+    return max(host.lost_at, host.since + claim.declared.workload.failover.after)
+
+
+def is_waiting(fleet: Fleet, now: float) -> bool:
+    """Whether others may still tell what they run."""
+    if now >= fleet.started + PATIENCE:
+        return False
+    return any(not _has_told(host) for host in fleet.hosts.values())
+
+
+def _has_told(host: Host) -> bool:
+    if host.lost or host.hearing is Hearing.SILENT:
+        return True
+    return host.hearing is Hearing.HEARD and host.report is not None
+
+
+def rank(name: str, host: str) -> bytes:
+    """Rendezvous order (Thaler and Ravishankar 1998): alike on every host, even over hosts."""
+    return blake2b(f"{name}/{host}".encode(), digest_size=8).digest()
+
+
+def ask(name: str, claim: Claim) -> Ask:
+    declared = claim.declared
+    workload = declared.workload
+    scope = workload.main.scope
+    return Ask(
+        name=name,
+        slots=declared.replicas,
+        memory=workload.resources.memory or 0,
+        home="" if claim.orphan else claim.home,
+        together=scope is Scope.HOST,
+        every_host=scope is Scope.EVERY_HOST,
+        constraints=workload.placement.constraints,
+        spread=workload.placement.spread,
+        avoid=workload.placement.avoid,
+        prefer=workload.failover.prefer,
+        ports=frozenset(p.host for p in workload.ports if p.host),
+        priority=workload.main.priority,
+    )
+
+
+def candidates(world: World) -> dict[str, Candidate]:
+    """The hosts that can be given work now, this one among them."""
+    fleet = world.fleet
+    reports = {
+        h.name: h.report
+        for h in fleet.hosts.values()
+        if h.standing is Standing.UP and h.report is not None and not h.report.cordoned
+    }
+    reports[fleet.me] = report(world)
+    views = {**fleet.views, **({fleet.me: fleet.view} if fleet.view else {})}
+    found = {}
+    for name, seen in reports.items():
+        view = views.get(name)
+        own = view.declared if view else {}
+        found[name] = Candidate(
+            name=name,
+            memory=max(0, seen.memory - seen.pinned),
+            labels=seen.labels,
+            names=frozenset(own),
+            ports=frozenset(
+                p.host
+                for one in own.values()
+                if not movable(one.workload)
+                for p in one.workload.ports
+                if p.host
+            ),
+        )
+    return found
+
+
+def report(world: World) -> Report:
+    """What this host tells the others of itself."""
+    fleet = world.fleet
+    pinned = 0
+    running: dict[str, Running] = {}
+    for name, state in world.workloads.items():
+        if not state.record.home and not movable(state.workload):
+            pinned += request(state) * (0 if state.record.stopped else state.replicas)
+            continue
+        seat = fleet.seats.get(name)
+        copy = here(world, state)
+        if copy is None and (seat is None or seat.wait or not seat.slots):
+            continue
+        running[name] = _running(world, state, copy)
+    return Report(
+        host=fleet.me,
+        version=fleet.version,
+        boot=world.node.boot_id,
+        labels=world.node.labels,
+        memory=world.node.memory,
+        pinned=pinned,
+        requested=requested(world),
+        workloads=len(world.workloads),
+        running=running,
+    )
+
+
+def _running(world: World, state: WorkloadState, copy: Copy | None) -> Running:
+    own, name = state.record, state.workload.name
+    held = copy.slots if copy else frozenset(state.slots)
+    trouble = own.failed.words if own.failed else (own.image_error or state.create_error or "")
+    return Running(
+        home=own.home or world.fleet.me,
+        term=own.term,
+        digest=own.target.digest,
+        slots=tuple(sorted(held)),
+        ready=tuple(sorted(copy.ready)) if copy else (),
+        idle=name in world.fleet.idle,
+        wall=own.held_wall,
+        trouble=trouble,
+    )
+
+
+def hosts_of(copies: Mapping[str, Copy], replicas: int) -> tuple[str, ...]:
+    """Where each slot is held; "" for nowhere."""
+    found = [""] * replicas
+    for name in sorted(copies):
+        for slot in copies[name].slots:
+            if slot < replicas:
+                found[slot] = found[slot] or name
+    return tuple(found)

@@ -1,0 +1,116 @@
+"""Who owns a name: terms, and the graves of what was removed on purpose.
+
+Reads the fleet's record. Promises: a declaration with a term that is buried never counts again;
+to declare a buried name anew gives it a higher term. The graves are a grow-only set, merged
+with the others' (Shapiro et al., "Conflict-free replicated data types", 2011).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from nodeorch.decide.edit import say
+from nodeorch.model.fleet import Declared, Grave, Standing
+from nodeorch.model.world import Code, WorkloadState, World
+
+KEPT = 1000
+"""Graves of workloads, and of hosts, that are remembered; the oldest are forgotten."""
+
+
+def grave_key(home: str, name: str) -> str:
+    return f"{home}/{name}"
+
+
+def buried(graves: Mapping[str, Grave], home: str, name: str, term: int) -> bool:
+    grave = graves.get(grave_key(home, name))
+    return grave is not None and term <= grave.term
+
+
+def next_term(world: World, name: str) -> int:
+    """Of a workload that is declared here anew."""
+    grave = world.fleet.record.graves.get(grave_key(world.fleet.me, name))
+    return grave.term + 1 if grave else 1
+
+
+def overruled(world: World, state: WorkloadState) -> str:
+    """The host that took our workload over for good; empty: it is ours."""
+    if state.record.home or not world.fleet.on:
+        return ""
+    name = state.workload.name
+    grave = world.fleet.record.graves.get(grave_key(world.fleet.me, name))
+    return grave.by if grave and state.record.term <= grave.term else ""
+
+
+def union(ours: dict[str, Grave], theirs: Mapping[str, Grave]) -> dict[str, Grave]:
+    """The same object when nothing is new."""
+    fresh = {k: g for k, g in theirs.items() if k not in ours or ours[k].term < g.term}
+    if not fresh:
+        return ours
+    merged = {**ours, **fresh}
+    if len(merged) > KEPT:
+        oldest = sorted(merged, key=lambda k: (merged[k].wall, k))
+        for key in oldest[: len(merged) - KEPT]:
+            del merged[key]
+    return merged
+
+
+def mirrored(world: World, name: str) -> dict[str, Declared]:
+    """Home → its declaration of the name, as far as it counts; orphans too."""
+    graves = world.fleet.record.graves
+    found = {}
+    for home, view in world.fleet.views.items():
+        one = view.declared.get(name) or view.orphans.get(name)
+        if one is not None and not buried(graves, home, name, one.term):
+            found[home] = one
+    return found
+
+
+def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
+    """Why this host cannot become the home of a workload; None when it can."""
+    fleet = world.fleet
+    if not fleet.on:
+        return f"cannot take {name}: this host is in no fleet; see `nodeorch members`"
+    state = world.workloads.get(name)
+    if state is not None and not state.record.home and not overruled(world, state):
+        return f"cannot take {name}: this host is its home already"
+    homes = mirrored(world, name)
+    if not homes:
+        return f"cannot take {name}: no other host declares it; see `nodeorch home list`"
+    for home in homes:
+        view, host = fleet.views[home], fleet.hosts.get(home)
+        if name in view.orphans and name not in view.declared:
+            continue
+        if host is None or host.lost:
+            continue
+        if host.standing in (Standing.UP, Standing.UNSUPERVISED):
+            return f"cannot take {name}: its home {home} is {host.standing.value}; change it there"
+        if not forced:
+            return (
+                f"cannot take {name}: nobody knows yet whether its home {home} is gone "
+                f"({host.words or host.standing.value}); wait, or say --force"
+            )
+    return None
+
+
+def taken(world: World, name: str) -> World:
+    """This host becomes the home: what others declared under that name is buried."""
+    me, record = world.fleet.me, world.fleet.record
+    now = world.wall_ahead or 0.0
+    homes = mirrored(world, name)
+    fresh = {
+        grave_key(home, name): Grave(term=one.term, by=me, wall=now) for home, one in homes.items()
+    }
+    own = record.graves.get(grave_key(me, name))
+    world = replace(
+        world,
+        fleet=replace(world.fleet, record=replace(record, graves=union(record.graves, fresh))),
+    )
+    state = world.workloads.get(name)
+    if own is not None and state is not None and not state.record.home:
+        record_ = replace(state.record, term=own.term + 1, slots=None)
+        states = {**world.workloads, name: replace(state, record=record_, settled=False)}
+        world = replace(world, workloads=states)
+    words = f"this host is its home now; it was {', '.join(sorted(homes))}"
+    return say(world, Code.HOME_TAKEN, words, name)

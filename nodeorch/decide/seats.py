@@ -1,0 +1,288 @@
+"""Who runs what: the part of each movable workload that belongs on this host.
+
+Reads the claims (decide/mirrors.py), where copies are (decide/copies.py), who is lost and
+whether most of the fleet has vanished (decide/members.py). Promises, for `available` ones:
+
+- a copy that runs is given up only when another one, which stays, is ready: never are there none;
+- which of two stays is the same for every host that looks: the home's, else the first in rank;
+- nothing is taken over while this host is rather cut off itself, nor before the workload's delay;
+- what is decided once is not decided again by itself: nothing moves because it could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nodeorch.decide.copies import (
+    PATIENCE,
+    Copy,
+    ask,
+    candidates,
+    elsewhere,
+    gone_at,
+    here,
+    hosts_of,
+    is_waiting,
+    rank,
+)
+from nodeorch.decide.placement import Placement, place, refusals
+from nodeorch.model.fleet import Claim, Fleet, Seat, Standing
+from nodeorch.model.placing import Failback, Scope
+from nodeorch.model.world import Code, Why, World
+
+REFUSALS_TOLD = 100
+"""In a fleet with more movable workloads, why hosts are refused is worked out when asked."""
+
+
+class Look:
+    """One look at the fleet: what all workloads are judged by; placed only when one needs it."""
+
+    def __init__(self, world: World, now: float) -> None:
+        self.world = world
+        self.fleet: Fleet = world.fleet
+        self.now = now
+        self.waits = is_waiting(self.fleet, now)
+        self.wake_at: float | None = None
+        self._placement: Placement | None = None
+        self.copies: dict[str, dict[str, Copy]] = {}
+        for name, claim in self.fleet.claims.items():
+            copies = elsewhere(self.fleet, name, claim, now)
+            own = here(world, world.workloads.get(name))
+            if own is not None:
+                copies[self.fleet.me] = own
+            self.copies[name] = copies
+
+    @property
+    def placement(self) -> Placement:
+        if self._placement is None:
+            asks = [ask(name, claim) for name, claim in self.fleet.claims.items()]
+            before = {name: self._before(name, claim) for name, claim in self.fleet.claims.items()}
+            self._placement = place(asks, candidates(self.world), before)
+        return self._placement
+
+    def _before(self, name: str, claim: Claim) -> tuple[str, ...]:
+        replicas = claim.declared.replicas
+        held = hosts_of(self.copies[name], replicas)
+        if any(held) or claim.declared.workload.main.scope is not Scope.HOST:
+            return held
+        return ("" if self.home_gone(claim) else claim.home,) * replicas
+
+    def home_gone(self, claim: Claim) -> bool:
+        """Whether another host is to run what its home does not."""
+        if claim.orphan:
+            return True
+        if claim.home == self.fleet.me:
+            return False
+        host = self.fleet.hosts.get(claim.home)
+        if host is None:
+            return False  # its view comes with it
+        due = gone_at(host, claim)
+        if host.lost and due > self.now:
+            self.wake(due)
+        return due <= self.now
+
+    def wake(self, at: float) -> None:
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
+
+def seats(world: World, now: float) -> tuple[dict[str, Seat], float | None]:
+    """The seat of each claim, and when one of them may change without a fact."""
+    look = Look(world, now)
+    found = {}
+    for name, claim in world.fleet.claims.items():
+        seat = _BY_SCOPE[claim.declared.workload.main.scope](look, name, claim)
+        found[name] = seat
+    if look.waits:
+        look.wake(world.fleet.started + PATIENCE)
+    return _explained(look, found), look.wake_at
+
+
+def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
+    """All replicas are on one host."""
+    copies, me = look.copies[name], look.fleet.me
+    if claim.home == me and not claim.orphan:
+        return _at_home(look, name, claim)
+    own = copies.get(me)
+    others = {host: copy for host, copy in copies.items() if host != me}
+    if own is not None:
+        return _keep_or_give_back(look, name, claim, others)
+    if others:
+        return _away(claim, f"runs on {_names(others)}", others)
+    if look.waits:
+        return _undecided(claim)
+    resumed = _was_ours(look, name, claim)
+    if not resumed:
+        if not look.home_gone(claim):
+            return _away(claim, f"its home {claim.home} is to run it", {})
+        if look.fleet.brake is not None:
+            return _away(claim, look.fleet.brake.words, {})
+    chosen = me if resumed else _first(look.placement.seats.get(name, ()))
+    if not chosen:
+        return Seat((), Why(Code.NO_PLACE, "no host can run it"), ("",) * claim.declared.replicas)
+    if chosen != me:
+        return _away(claim, f"belongs on {chosen}", {chosen: Copy(_all(claim), frozenset())})
+    cause = "its home does not know of it any more" if claim.orphan else _cause(look, claim)
+    return _full(claim, me, Why(Code.TAKEN_OVER, f"runs here for {claim.home}: {cause}"))
+
+
+def _at_home(look: Look, name: str, claim: Claim) -> Seat:
+    copies, me = look.copies[name], look.fleet.me
+    others = {host: copy for host, copy in copies.items() if host != me}
+    at_home = _full(claim, me, Why(Code.PLACED, "runs on its home"))
+    if me in copies:
+        return at_home
+    if look.waits:
+        return _undecided(claim)
+    if not others:
+        return at_home
+    failback = claim.declared.workload.failover.failback
+    stays = failback is Failback.NEVER or (
+        failback is Failback.IDLE and not all(copy.idle for copy in others.values())
+    )
+    if not stays:
+        words = f"returns to its home (failback = {failback.value}) from {_names(others)}"
+        return _full(claim, me, Why(Code.PLACED, words))
+    words = f"runs on {_names(others)}, where it was taken over (failback = {failback.value})"
+    return _away(claim, words, others)
+
+
+def _keep_or_give_back(look: Look, name: str, claim: Claim, others: Mapping[str, Copy]) -> Seat:
+    """A copy here of what another host declares."""
+    me, wanted = look.fleet.me, _all(claim)
+    home = others.get(claim.home) if not claim.orphan else None
+    if home is not None and home.ready >= wanted:
+        words = f"{claim.home}, its home, runs it again"
+        return Seat((), Why(Code.GIVEN_BACK, words), (claim.home,) * len(wanted))
+    better = [
+        host
+        for host, copy in others.items()
+        if host != claim.home and copy.ready >= wanted and rank(name, host) < rank(name, me)
+    ]
+    if better:
+        first = min(better, key=lambda host: rank(name, host))
+        words = f"{first} runs it too, and comes first"
+        return Seat((), Why(Code.GIVEN_BACK, words), (first,) * len(wanted))
+    return _full(claim, me, Why(Code.TAKEN_OVER, f"runs here for {claim.home}"))
+
+
+def _was_ours(look: Look, name: str, claim: Claim) -> bool:
+    """It ran here before this host booted, and neither its home nor another has it now."""
+    state = look.world.workloads.get(name)
+    if state is None or state.record.home != claim.home or not state.record.held_wall:
+        return False
+    home = look.fleet.hosts.get(claim.home)
+    return home is None or home.standing is not Standing.UP
+
+
+def _fleet_seat(look: Look, name: str, claim: Claim) -> Seat:
+    """Replicas are spread: each slot is held by one host."""
+    copies, me = look.copies[name], look.fleet.me
+    wanted = claim.declared.replicas
+    if look.waits and me not in copies:
+        return _undecided(claim)
+    winners = [_winner(name, slot, copies) for slot in range(wanted)]
+    if not all(winners) and look.fleet.brake is None:
+        placed = look.placement.seats.get(name, ())
+        winners = [
+            won or (placed[slot] if slot < len(placed) else "") for slot, won in enumerate(winners)
+        ]
+    own = copies.get(me)
+    slots = tuple(slot for slot in range(wanted) if _holds(slot, winners[slot], me, own, copies))
+    hosts = tuple(winners)
+    if not slots:
+        return Seat((), Why(Code.ELSEWHERE, f"its replicas are on {_names(winners)}"), hosts)
+    words = f"slots {', '.join(map(str, slots))} of {wanted} belong here"
+    return Seat(slots, Why(Code.PLACED, words), hosts)
+
+
+def _winner(name: str, slot: int, copies: Mapping[str, Copy]) -> str:
+    holders = [host for host, copy in copies.items() if slot in copy.slots]
+    ready = [host for host in holders if slot in copies[host].ready]
+    return min(ready or holders, key=lambda host: rank(name, host), default="")
+
+
+def _holds(slot: int, winner: str, me: str, own: Copy | None, copies: Mapping[str, Copy]) -> bool:
+    """Whether a slot is kept here: it is ours, or its winner is not ready yet."""
+    if winner == me:
+        return True
+    if own is None or slot not in own.slots:
+        return False
+    return winner not in copies or slot not in copies[winner].ready
+
+
+def _every_host_seat(look: Look, name: str, claim: Claim) -> Seat:
+    me = look.fleet.me
+    own = look.fleet.view.declared if look.fleet.view else {}
+    if claim.home != me and name in own:
+        words = "this host declares a workload of that name itself"
+        return Seat((), Why(Code.NO_PLACE, words))
+    labels = look.world.node.labels
+    for label, values in claim.declared.workload.placement.constraints.items():
+        if labels.get(label) not in values:
+            seen = labels.get(label, "not set")
+            words = f"label {label} is {seen} here, not {' or '.join(values)}"
+            return Seat((), Why(Code.NO_PLACE, words))
+    words = f"every host runs it; {claim.home} declares it"
+    return _full(claim, me, Why(Code.PLACED, words))
+
+
+_BY_SCOPE = {
+    Scope.HOST: _host_seat,
+    Scope.FLEET: _fleet_seat,
+    Scope.EVERY_HOST: _every_host_seat,
+}
+
+
+def _explained(look: Look, found: dict[str, Seat]) -> dict[str, Seat]:
+    """Reuse seats that say the same: what is the same object costs others nothing."""
+    before = look.fleet.seats
+    return {
+        name: before[name] if before.get(name) == seat else seat for name, seat in found.items()
+    }
+
+
+def refused(world: World, name: str, now: float) -> dict[str, str]:
+    """Host → why it cannot run one more replica of a movable workload; for people."""
+    claim = world.fleet.claims.get(name)
+    if claim is None:
+        return {}
+    look = Look(world, now)
+    asks = [ask(n, c) for n, c in world.fleet.claims.items()]
+    words = refusals(ask(name, claim), candidates(world), look.placement, asks)
+    gone = {
+        host.name: f"{host.standing.value}: {host.words}" if host.words else host.standing.value
+        for host in world.fleet.hosts.values()
+        if host.standing is not Standing.UP
+    }
+    return {**words, **gone}
+
+
+def _all(claim: Claim) -> frozenset[int]:
+    return frozenset(range(claim.declared.replicas))
+
+
+def _full(claim: Claim, host: str, why: Why) -> Seat:
+    slots = tuple(range(claim.declared.replicas))
+    return Seat(slots, why, (host,) * len(slots))
+
+
+def _away(claim: Claim, words: str, copies: Mapping[str, Copy]) -> Seat:
+    return Seat((), Why(Code.ELSEWHERE, words), hosts_of(copies, claim.declared.replicas))
+
+
+def _undecided(claim: Claim) -> Seat:
+    words = "waits to hear from the other hosts whether it runs there"
+    return Seat((), Why(Code.ELSEWHERE, words), ("",) * claim.declared.replicas, wait=True)
+
+
+def _cause(look: Look, claim: Claim) -> str:
+    host = look.fleet.hosts.get(claim.home)
+    return f"{claim.home} is down ({host.words})" if host else f"{claim.home} is gone"
+
+
+def _names(hosts: Iterable[str]) -> str:
+    return ", ".join(sorted({host for host in hosts if host})) or "no host"
+
+
+def _first(hosts: Iterable[str]) -> str:
+    return next((host for host in hosts if host), "")

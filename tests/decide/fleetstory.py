@@ -1,0 +1,282 @@
+"""A fleet in a story: several hosts, each a :class:`Story`, and the network between them.
+
+``Fleet`` has the clock. Hosts that can hear each other have links; each tells the others its
+report and opinion, and fetches views that are newer than its own from whoever has them. After
+each look it refuses what must never be: a workload of mode *available* that was ready somewhere
+and is nowhere, unless a power-off or a person took it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from nodeorch.decide.copies import report
+from nodeorch.model.facts import (
+    EngineSeen,
+    Fact,
+    LinkSeen,
+    Listed,
+    Loaded,
+    MembersSeen,
+    OpinionSeen,
+    ReportSeen,
+    SpecsSeen,
+    ViewSeen,
+)
+from nodeorch.model.fleet import Fleet as FleetState
+from nodeorch.model.fleet import Hearing, Member, MemberStatus, Standing, View
+from nodeorch.model.workload import Workload
+from nodeorch.model.world import Node, State, World
+from tests.decide.story import Story
+
+SILENT_AFTER = 2.0
+SERF_AFTER = 7.0
+STEP = 0.25
+
+
+class FleetHost(Story):
+    """One host; ``disk`` is what survives it."""
+
+    def __init__(self, name: str, *specs: Workload, memory: int, labels: dict[str, str]) -> None:
+        super().__init__(*specs, memory=memory, boot_id=f"{name}-1")
+        self.name = name
+        self.boots = 1
+        self.power = True
+        self.labels = labels
+        self.memory = memory
+        self.heard_at: dict[str, float] = {}
+        self.told: dict[str, object] = {}
+        self.world = self._fresh()
+
+    def _fresh(self) -> World:
+        node = Node(
+            name=self.name,
+            boot_id=f"{self.name}-{self.boots}",
+            memory=self.memory,
+            labels=self.labels,
+        )
+        fleet = FleetState(me=self.name, address=f"10.0.0.{self.name[1:]}", version="1")
+        return World(node=node, fleet=fleet, wall_ahead=1e9)
+
+    def boot(self, *, lost_disk: bool = False, reboot: bool = True) -> None:
+        """Start the daemon on what the disk holds; after a reboot nothing runs."""
+        old = self.world
+        if reboot:
+            self.boots += 1
+            for key, container in self.containers.items():
+                self.containers[key] = replace(container, state=State.EXITED, pid=0, exit_code=0)
+        if lost_disk:
+            self.containers = {}
+            self.files = {}
+        self.heard_at, self.told = {}, {}
+        self.world = self._fresh()
+        desired = {} if lost_disk else {n: s.record for n, s in old.workloads.items()}
+        instances = {i.name: i.record for s in old.workloads.values() for i in s.instances.values()}
+        self.tell(
+            Loaded(
+                desired=desired,
+                instances={} if lost_disk else instances,
+                serial=0 if lost_disk else old.serial,
+                fleet=None if lost_disk else old.fleet.record,
+                views={} if lost_disk else dict(old.fleet.views),
+                lineage=f"{self.name}-{self.boots}",
+            )
+        )
+        self.tell(SpecsSeen(workloads=dict(self.files)))
+        self.tell(EngineSeen(answering=True, words="answers"))
+        self.relist()
+
+    def once(self, key: str, fact: Fact) -> None:
+        """Adapters tell only what has changed."""
+        if self.told.get(key) != fact:
+            self.told[key] = fact
+            self.tell(fact)
+
+    def ready(self, name: str) -> int:
+        state = self.world.workloads.get(name)
+        if state is None or not self.power:
+            return 0
+        return sum(
+            1
+            for i in state.instances.values()
+            if any(c.name == i.name and c.state is State.RUNNING for c in self.containers.values())
+        )
+
+
+class Fleet:
+    def __init__(
+        self,
+        count: int = 3,
+        *,
+        memory: int = 1 << 40,
+        labels: dict[str, dict[str, str]] | None = None,
+    ) -> None:
+        self.now = 1000.0
+        self.hosts = {
+            f"h{n}": FleetHost(f"h{n}", memory=memory, labels=(labels or {}).get(f"h{n}", {}))
+            for n in range(1, count + 1)
+        }
+        self.cuts: set[tuple[str, str]] = set()
+        """(from, to) that cannot be heard."""
+        self.failed_at: dict[tuple[str, str], float] = {}
+        self.never_none: set[str] = set()
+        """Workloads that must have a copy from now on."""
+
+    def up(self) -> Fleet:
+        for host in self.hosts.values():
+            host.now = self.now
+            host.boot(reboot=False)
+        return self.run(6.0)
+
+    def declare(self, host: str, *specs: Workload) -> Fleet:
+        self.hosts[host].specs(*specs)
+        return self
+
+    def delete(self, host: str, name: str) -> Fleet:
+        del self.hosts[host].files[name]
+        self.hosts[host].tell(SpecsSeen(workloads=dict(self.hosts[host].files), deleted=(name,)))
+        return self
+
+    # what happens to hosts ----------------------------------------------------------------
+
+    def kill(self, *names: str) -> Fleet:
+        for name in names:
+            self.hosts[name].power = False
+            for key, container in self.hosts[name].containers.items():
+                fresh = replace(container, state=State.EXITED, pid=0, exit_code=0)
+                self.hosts[name].containers[key] = fresh
+        return self
+
+    def start(self, *names: str, lost_disk: bool = False) -> Fleet:
+        for name in names:
+            host = self.hosts[name]
+            host.power = True
+            host.now = self.now
+            host.boot(lost_disk=lost_disk)
+        return self
+
+    def cut(self, one: Iterable[str], other: Iterable[str], *, one_way: bool = False) -> Fleet:
+        for a in one:
+            for b in other:
+                self.cuts.add((a, b))
+                if not one_way:
+                    self.cuts.add((b, a))
+        return self
+
+    def heal(self) -> Fleet:
+        self.cuts.clear()
+        return self
+
+    # time ---------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> Fleet:
+        end = self.now + seconds
+        while self.now < end:
+            self.now += STEP
+            for host in self.hosts.values():
+                if host.power:
+                    host.now = self.now
+                    self._serf(host)
+                    self._hear(host)
+            for _ in range(4):
+                for host in self.hosts.values():
+                    if host.power:
+                        self._talk(host)
+                        host.wait(0.0)
+                        host.settle()
+            self._judge()
+        return self
+
+    def _hears(self, host: FleetHost, other: str) -> bool:
+        """A link is one connection: it needs both directions."""
+        there = self.hosts[other]
+        pair = ((other, host.name), (host.name, other))
+        return there.power and not any(way in self.cuts for way in pair)
+
+    def _serf(self, host: FleetHost) -> None:
+        members = []
+        for name, other in self.hosts.items():
+            key = (host.name, name)
+            reachable = name == host.name or self._hears(host, name) or self._through(host, name)
+            if reachable:
+                self.failed_at.pop(key, None)
+            else:
+                self.failed_at.setdefault(key, self.now + SERF_AFTER)
+            failed = self.failed_at.get(key, self.now + 1) <= self.now
+            status = MemberStatus.FAILED if failed else MemberStatus.ALIVE
+            members.append(Member(name=name, address=other.world.fleet.address, status=status))
+        host.once("serf", MembersSeen(members=tuple(members)))
+
+    def _through(self, host: FleetHost, name: str) -> bool:
+        """Serf asks others to ask."""
+        return any(
+            self._hears(host, third) and self._hears(self.hosts[third], name)
+            for third in self.hosts
+            if third not in (host.name, name)
+        )
+
+    def _hear(self, host: FleetHost) -> None:
+        for name in self.hosts:
+            if name == host.name:
+                continue
+            if self._hears(host, name):
+                host.heard_at[name] = self.now
+                run = f"{name}-{self.hosts[name].boots}"
+                host.once(f"link {name}", LinkSeen(name, Hearing.HEARD, run=run))
+            elif self.now - host.heard_at.setdefault(name, self.now) >= SILENT_AFTER:
+                host.once(f"link {name}", LinkSeen(name, Hearing.SILENT, words="no answer"))
+
+    def _talk(self, host: FleetHost) -> None:
+        for name, other in self.hosts.items():
+            if name == host.name or not self._hears(host, name):
+                continue
+            states = other.world.fleet.hosts
+            by: dict[Hearing, tuple[str, ...]] = {
+                kind: tuple(sorted(n for n, h in states.items() if h.hearing is kind))
+                for kind in Hearing
+            }
+            opinion = OpinionSeen(
+                name,
+                silent=by[Hearing.SILENT],
+                answers=by[Hearing.ANSWERS],
+                hears=by[Hearing.HEARD],
+            )
+            host.once(f"opinion {name}", opinion)
+            host.once(f"report {name}", ReportSeen(report(other.world)))
+            for view in self._views(other):
+                known = host.world.fleet.views.get(view.host)
+                mine = host.world.fleet.view
+                if view.host == host.name:
+                    known = mine
+                if known is None or known.stamp < view.stamp:
+                    host.tell(ViewSeen(view=view, via=name))
+
+    def _views(self, other: FleetHost) -> list[View]:
+        own = other.world.fleet.view
+        return [*([own] if own else []), *other.world.fleet.views.values()]
+
+    def _judge(self) -> None:
+        for name in self.never_none:
+            assert self.copies(name), f"no copy of {name} anywhere at {self.now}"
+
+    # looking ------------------------------------------------------------------------------
+
+    def copies(self, name: str) -> dict[str, int]:
+        """Host → replicas that run."""
+        found = {host.name: host.ready(name) for host in self.hosts.values()}
+        return {host: count for host, count in found.items() if count}
+
+    def where(self, name: str) -> list[str]:
+        return sorted(self.copies(name))
+
+    def standing(self, host: str, other: str) -> Standing:
+        return self.hosts[host].world.fleet.hosts[other].standing
+
+    def told(self, host: str) -> list[str]:
+        return self.hosts[host].words
+
+    def relist(self) -> None:
+        for host in self.hosts.values():
+            host.tell(Listed(containers=tuple(host.containers.values()), begun=host.now))
