@@ -12,7 +12,7 @@ sums, products and quotients are taken, which IEEE 754 makes the same on every m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import repeat
 from operator import mod, mul
@@ -63,8 +63,8 @@ class Pool:
             (weight, held, [keys[member] for member in held]) for weight, held in by_weight.items()
         ]
 
-    def ranked(self, ask_key: int) -> Iterator[int]:
-        """All members, the one that the workload with this key would take first at first."""
+    def ranked(self, ask_key: int, open_to: Callable[[int], bool]) -> Iterator[int]:
+        """The members that are open to the workload with this key, the one it ranks first first."""
         columns = [
             (weight, held, list(map(mod, map(mul, keys, repeat(ask_key)), repeat(PRIME))))
             for weight, held, keys in self._classes
@@ -73,12 +73,13 @@ class Pool:
             best = min(columns, key=_best) if len(columns) > 1 else columns[0]
             at = best[2].index(min(best[2]))
             best[2][at] = _TAKEN
-            yield best[1][at]
+            if open_to(best[1][at]):
+                yield best[1][at]
         rest = [
             (cost(number, weight), member)
             for weight, held, numbers in columns
             for member, number in zip(held, numbers, strict=True)
-            if number != _TAKEN
+            if open_to(member) and number != _TAKEN
         ]
         rest.sort()
         for _, member in rest:
