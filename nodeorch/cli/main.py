@@ -15,9 +15,8 @@ from nodeorch.cli.session import DEFAULT_SOCKET, Session
 
 VERBS = (
     "apply", "changes", "check", "confirm", "cp", "delete", "doctor", "events", "exec", "history",
-    "init", "logs", "plan", "restart", "rollback", "run", "runs", "scale", "schema", "shutdown",
-    "start", "stats",
-    "status", "stop", "top", "version", "wait", "why",
+    "home", "init", "logs", "members", "plan", "restart", "rollback", "run", "runs", "scale",
+    "schema", "shutdown", "start", "stats", "status", "stop", "top", "version", "wait", "why",
 )  # fmt: skip
 
 
@@ -36,6 +35,15 @@ def _json_option() -> click.Option:
     )
 
 
+def _with_json(command: click.Command) -> None:
+    """Of a verb that has verbs of its own, each takes it."""
+    if not any("--json" in parameter.opts for parameter in command.params):
+        command.params.append(_json_option())
+    if isinstance(command, click.Group):
+        for verb in command.commands.values():
+            _with_json(verb)
+
+
 class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -44,8 +52,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"nodeorch.cli.{cmd_name}").command
-        if not any("--json" in parameter.opts for parameter in command.params):
-            command.params.append(_json_option())
+        _with_json(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

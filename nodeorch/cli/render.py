@@ -15,6 +15,8 @@ View = dict[str, Any]
 
 COLOURS = {
     "running": "green",
+    "elsewhere": "green",
+    "up": "green",
     "completed": "green",
     "scheduled": "green",
     "succeeded": "green",
@@ -24,6 +26,8 @@ COLOURS = {
     "crash-loop": "red",
     "stuck": "red",
     "degraded": "red",
+    "down": "red",
+    "left": "bright_black",
 }
 """Of states; all others are yellow: they will change."""
 
@@ -153,12 +157,17 @@ def total(values: Iterable[Any]) -> Any:
     return sum(known) if known else None
 
 
-def workloads(views: Sequence[View]) -> None:
+def workloads(views: Sequence[View], *, fleet: bool = False) -> None:
+    """``fleet``: with a column that tells where each runs."""
     if not views:
         say("no workloads; declare one: nodeorch apply FILE")
         return
     rows = [_workload_row(view) for view in views]
-    header = ("NAME", "READY", "STATE", "GEN", "RESTARTS", "MEM", "CPU", "AGE", "REASON")
+    header = ["NAME", "READY", "STATE", "GEN", "RESTARTS", "MEM", "CPU", "AGE", "REASON"]
+    if fleet:
+        header.insert(3, "HOST")
+        for row, view in zip(rows, views, strict=True):
+            row.insert(3, ", ".join(view["hosts"]) or "-")
     table(header, rows, painted=2)
 
 
@@ -186,7 +195,11 @@ def node_troubles(node: View) -> None:
         say(paint(f"! {clean(stem) or 'workloads'} was not accepted: {clean(words)}", "red"))
     if node["brake"]:
         say(paint(f"! {clean(node['brake_words'])}", "red"))
-    for words in node["warnings"]:
+    troubles([*node["warnings"], *node["fleet_warnings"]])
+
+
+def troubles(warnings: Sequence[str]) -> None:
+    for words in warnings:
         say(paint(f"! {clean(words)}", "yellow"))
 
 
@@ -194,6 +207,8 @@ def workload(view: View) -> None:
     say(headline(view))
     facts = {
         "reason": view["reason"],
+        "home": view["home"],
+        "hosts": ", ".join(view["hosts"]),
         "image": view["image"],
         "ports": ", ".join(view["ports"]),
         "operator": _operator(view),
@@ -279,7 +294,10 @@ def event(view: View, width: int = 14) -> None:
 
 
 def why(name: str, view: View) -> None:
-    say(headline(view["workload"]) if view["workload"] else f"{name}: gone")
+    if view["workload"]:
+        say(headline(view["workload"]))
+    else:
+        say(f"{name}: not on this host" if view["home"] else f"{name}: gone")
     if view["workload"] and view["workload"]["reason"]:
         say(f"  {clean(view['workload']['reason'])}")
     if view["workload"]:
@@ -307,6 +325,8 @@ def changes(plans: Sequence[View]) -> None:
             f"{'unchanged' if verb == 'none' else verb:<9}", VERB_COLOURS.get(verb, "yellow")
         )
         say(f"{clean(plan['workload']):<{width}}  {shown}  {clean(plan['words'])}".rstrip())
+        for words in plan["placement"] if verb != "none" else ():
+            say(f"    {clean(words)}")
         if verb == "create":
             continue  # all its fields are new
         rows = [

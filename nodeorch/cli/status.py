@@ -19,8 +19,9 @@ def command(session: Session, name: str | None) -> None:
         return
     from nodeorch.cli import render
 
+    node = session.client.get("/v1/node")
     if name is None:
-        render.workloads(views)
+        render.workloads(views, fleet=bool(node["fleet"]))
     else:
         render.workload(views[0])
-    render.node_troubles(session.client.get("/v1/node"))
+    render.node_troubles(node)
