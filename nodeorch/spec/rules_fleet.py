@@ -53,12 +53,11 @@ def volumes(w: Workload) -> Iterator[Fault]:
             if volume.shared:
                 fix = "remove shared; memory is empty at each start, on any host"
                 yield Fault((*path, "shared"), "E274", "has no effect on a tmpfs", fix)
-        elif moves and not volume.shared:
-            what = volume.name if volume.source is None else volume.source
+        elif moves and not volume.shared and (what := volume.source or volume.name):
             yield Fault(
                 path,
                 "E272",
-                f"the data of {quote(what or volume.target)} exists on one host only, and this "
+                f"the data of {quote(what)} exists on one host only, and this "
                 "workload may run on another",
                 "say shared = true if every host finds the same data there, such as on NFS; else "
                 "use a tmpfs, or remove failover and scope",

@@ -124,3 +124,116 @@ def test_metrics_for_everyone_have_to_be_said() -> None:
         [("a.toml", everywhere + "everyone = true\n"), ("b.toml", "[metrics]\neveryone = false\n")]
     )
     assert settings is None and [p.code for p in problems] == ["E238"]
+
+
+CLUSTER = '[cluster]\nname = "shop"\naddress = "10.0.0.5"\n'
+LEASE = '[lease]\nca = "/e/ca"\ncertificate = "/e/crt"\nkey = "/e/key"\n'
+
+
+def test_a_fleet_and_its_lease() -> None:
+    settings = good(
+        CLUSTER + 'labels = { zone = ["a", "b"] }\n[node]\nlabels = { zone = "b" }\n' + LEASE,
+        '[lease]\nendpoints = ["https://10.0.0.1:2379", "https://e.example.org:2379"]\n',
+        '[cluster]\nserf = "[::1]:7374"\n',
+    )
+    assert (settings.cluster.name, settings.cluster.serf) == ("shop", "[::1]:7374")
+    assert len(settings.lease.endpoints) == 2
+    good('[cluster]\nname = "shop"\naddress = "fd00::5"\n')
+    good('[lease]\nendpoints = ["http://127.0.0.1:2379", "http://[::1]:2379"]\n')
+    good('[lease]\nendpoints = ["http://localhost:2379"]\n')
+
+
+def test_labels_are_known_where_there_is_a_fleet() -> None:
+    labels = '[node]\nlabels = { zone = "b", disk = "ssd" }\n'
+    assert good(labels).known_labels is None
+    assert good(CLUSTER).known_labels == {}
+    assert good(labels, CLUSTER).known_labels == {"zone": {"b"}, "disk": {"ssd"}}
+    all_of_them = 'labels = { zone = ["a", "b"], disk = ["ssd"], gpu = ["x"] }\n'
+    known = good(labels, CLUSTER + all_of_them).known_labels
+    assert known == {"zone": {"a", "b"}, "disk": {"ssd"}, "gpu": {"x"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place", "words"),
+    [
+        ('[cluster]\nname = "shop"\n', "E103", (1, 2, "cluster.address"), "required with name"),
+        ('[cluster]\naddress = "h1"\n', "E214", (2, 11, "cluster.address"), "not an IP"),
+        ('[cluster]\naddress = "127.0.0.1"\n', "E280", (2, 11, "cluster.address"), "loopback"),
+        ('[cluster]\naddress = "::1"\n', "E280", (2, 11, "cluster.address"), "cannot reach"),
+        ('[cluster]\naddress = "0.0.0.0"\n', "E280", (2, 11, "cluster.address"), "no host's own"),
+        ('[cluster]\naddress = "224.0.0.1"\n', "E280", (2, 11, "cluster.address"), "no host's"),
+        ('[cluster]\nserf = "10.0.0.5:7373"\n', "E238", (2, 8, "cluster.serf"), "fleet's key"),
+        ('[cluster]\nserf = "127.0.0.1:0"\n', "E104", (2, 8, "cluster.serf"), "not a port"),
+        ('[cluster]\nserf = "127.0.0.1"\n', "E105", (2, 8, "cluster.serf"), ""),
+        ('[cluster]\nserf = "127.0.0.999:1"\n', "E214", (2, 8, "cluster.serf"), "not an IP"),
+        ('[node]\nlabels = { "a b" = "c" }\n', "E226", (2, 12, 'node.labels."a b"'), "not a label"),
+        ('[node]\nlabels = { host = "c" }\n', "E226", (2, 12, "node.labels.host"), "own name"),
+        ('[node]\nlabels = { a = "b c" }\n', "E105", (2, 16, "node.labels.a"), "a label"),
+        ('[cluster]\nlabels = { -a = ["b"] }\n', "E226", (2, 12, "cluster.labels.-a"), "a label"),
+        ('[cluster]\nlabels = { a = [""] }\n', "E105", (2, 17, "cluster.labels.a[0]"), "a label"),
+        ('[lease]\nendpoints = ["10.0.0.1:2379"]\n', "E105", (2, 14, "lease.endpoints[0]"), ""),
+        ('[lease]\nendpoints = ["https://e"]\n', "E105", (2, 14, "lease.endpoints[0]"), ""),
+        (
+            LEASE + 'endpoints = ["https://e:0"]\n',
+            "E104",
+            (5, 14, "lease.endpoints[0]"),
+            "has no port",
+        ),
+        (
+            LEASE + 'endpoints = ["https://e:1", "https://e:1"]\n',
+            "E276",
+            (5, 29, "lease.endpoints[1]"),
+            "stands twice",
+        ),
+        (
+            '[lease]\nendpoints = ["http://10.0.0.1:2379"]\n',
+            "E281",
+            (2, 14, "lease.endpoints[0]"),
+            "not encrypted",
+        ),
+        (
+            LEASE.replace('key = "/e/key"', "") + 'endpoints = ["https://e:2379"]\n',
+            "E103",
+            (1, 2, "lease.key"),
+            "required with https",
+        ),
+    ],
+)
+def test_a_fleet_that_cannot_be(
+    text: str, code: str, place: tuple[int, int, str], words: str
+) -> None:
+    settings, problems = load_settings([("a.toml", text)])
+    assert settings is None
+    line, column, field = place
+    assert [(p.code, p.line, p.column, p.field) for p in problems] == [
+        (code, line, column, f"a.{field}")
+    ]
+    assert words in problems[0].message and problems[0].fix
+
+
+def test_the_nodes_labels_are_some_of_the_fleets() -> None:
+    fleet = '[cluster]\nlabels = { zone = ["a", "b"] }\n'
+    settings, problems = load_settings(
+        [("a.toml", '[node]\nlabels = { zone = "c", zoen = "a" }\n'), ("b.toml", fleet)]
+    )
+    assert settings is None
+    assert [(p.file, p.code, p.column, p.field) for p in problems] == [
+        ("a.toml", "E278", 19, "a.node.labels.zone"),
+        ("a.toml", "E278", 24, "a.node.labels.zoen"),
+    ]
+    assert problems[0].message == 'no node of this fleet has zone = "c"'
+    assert 'did you mean "zone"?' in problems[1].fix
+
+
+def test_a_mistake_stands_where_the_last_word_on_it_is() -> None:
+    """Not where its table is spoken of last, nor where the key was written and overridden."""
+    _, problems = load_settings(
+        [
+            ("a.toml", '[cluster]\naddress = "127.0.0.1"\nserf = "127.0.0.2:1"\n'),
+            ("b.toml", '\n[cluster]\naddress = "127.0.0.3"\n'),
+            ("c.toml", '[cluster]\nname = "shop"\n[metrics]\nlisten = "0.0.0.0:1"\n'),
+            ("d.toml", "[metrics]\neveryone = false\n"),
+        ]
+    )
+    found = sorted((p.file, p.line, p.code) for p in problems)
+    assert found == [("b.toml", 3, "E280"), ("c.toml", 4, "E238")]
