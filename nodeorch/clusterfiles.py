@@ -22,6 +22,8 @@ LIMIT = 1 << 18
 
 PUBLIC = ("ca.crt", "node.crt")
 SECRET = ("node.key", "serf.json", "rpc.key")
+CA_KEY = "ca.key"
+"""Only where others are let in; there it is the most secret of all."""
 KEY_LENGTHS = (16, 24, 32)
 """Bytes of Serf's keys: AES-128, -192 and -256."""
 
@@ -57,6 +59,8 @@ def problems(folder: str) -> list[FileProblem]:
         read = _read(path, found, secret=name in SECRET)
         if read is not None:
             texts[name] = read
+    if os.path.lexists(ca_key := os.path.join(folder, CA_KEY)):
+        _read(ca_key, found, secret=True)
     for name in (*PUBLIC, "node.key"):
         if name in texts and b"-----BEGIN " not in texts[name]:
             why = "it holds nothing in PEM"

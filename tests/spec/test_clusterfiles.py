@@ -75,6 +75,13 @@ def test_keys_are_for_one_user(folder: Path, name: str, mode: int) -> None:
         assert ("make new keys" in problem.fix) == (not writable)
 
 
+def test_the_key_of_the_ca_is_only_where_it_is(folder: Path) -> None:
+    write(folder / "ca.key", "-----BEGIN PRIVATE KEY-----\n")
+    assert found(folder) == []
+    (folder / "ca.key").chmod(0o644)
+    assert found(folder) == [("ca.key", "E291")]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_keys_of_another_user(folder: Path) -> None:
     os.chown(folder / "node.key", 12345, 0)
