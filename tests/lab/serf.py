@@ -38,7 +38,9 @@ class Agent:
         self._process: subprocess.Popen[bytes] | None = None
         rpc_key = os.urandom(8).hex()
         self.auth.write_text(rpc_key + "\n")
+        self.keyring.touch(0o600)
         self.keyring.write_bytes(keyring(keys))
+        self._config.touch(0o600)
         self._config.write_bytes(
             serf_config(
                 name,

@@ -198,7 +198,7 @@ def _messages(body: bytes) -> list[str]:
 
 def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
     """As many as fit, from the first on: MessagePack by its older rules, behind one byte."""
-    room = TAG_BYTES - 4
+    room = TAG_BYTES - (2 if len(tags) < 16 else 4)
     fitting = {}
     for name, value in tags.items():
         room -= sum(size + (1 if size < 32 else 3) for size in map(_bytes, (name, value)))

@@ -88,13 +88,14 @@ class Talk:
         request: Mapping[str, Any] | None = None,
         answer: type[T] = Nothing,  # type: ignore[assignment]
         *,
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
     ) -> T:
-        """One request and its answer.
+        """One request and its answer, within ``timeout`` seconds; None: TIMEOUT.
 
         Raises MembersError; after that the connection is of no more use, because what it is
         about to bring is not known.
         """
+        timeout = TIMEOUT if timeout is None else timeout
         self._seq += 1
         parts = [{"Command": command, "Seq": self._seq}, *([request] if request else [])]
         self._writer.write(b"".join(map(msgspec.msgpack.encode, parts)))
