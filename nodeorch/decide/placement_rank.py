@@ -19,7 +19,7 @@ from operator import mod, mul
 
 PRIME = 1_073_741_789
 """The greatest below 2**30: Python multiplies numbers of one 30-bit digit fastest."""
-FIRST = 6
+FIRST = 12
 """So many are looked for one by one; after that it pays to sort."""
 _TAKEN = PRIME
 
