@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nodeorch import __version__
 from nodeorch.decide.moments import rfc3339
 from nodeorch.decide.room import requested
 from nodeorch.decide.whereabouts import (
@@ -63,7 +62,7 @@ def _me(world: World, around: Surroundings) -> MemberView:
         lost=False,
         heard=True,
         seen_at=rfc3339(around.wall),
-        version=__version__,
+        version=fleet.version,
         memory_total=memory,
         memory_free=max(0, memory - requested(world)),
         workloads=len(world.workloads),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nodeorch.decide.ready import is_ready
-from nodeorch.model.fleet import Fleet, Host, Running, Standing, movable
+from nodeorch.model.fleet import Fleet, Host, Running, Seat, Standing, movable
 from nodeorch.model.placing import Scope
 from nodeorch.model.view import WorkloadView
 from nodeorch.model.world import WorkloadState, World
@@ -85,16 +85,20 @@ def placement(world: World, name: str) -> list[str]:
     seat = world.fleet.seats.get(name)
     if seat is None:
         return []
+    refused = [f"cannot run on {host}: {why}" for host, why in sorted(seat.refused.items())]
+    return [*_belongs(seat), *refused]
+
+
+def _belongs(seat: Seat) -> list[str]:
+    why = seat.why.words
     places = [host for host in dict.fromkeys(seat.hosts) if host]
-    homeless = sum(1 for host in seat.hosts if not host)
-    lines = []
-    if places:
-        lines.append(f"belongs on {listed(places)}: {seat.why.words}")
-    if homeless and places:
-        lines.append(f"{homeless} of {len(seat.hosts)} replicas find no place")
-    elif homeless:
-        lines.append(f"finds no place: {seat.why.words}")
-    return lines + [f"cannot run on {host}: {why}" for host, why in sorted(seat.refused.items())]
+    homeless = seat.hosts.count("")
+    if seat.wait:
+        return [f"its place is not decided yet: {why}"]
+    if not places:
+        return [f"finds no place: {why}" if homeless else why]
+    lacking = f"{homeless} of {len(seat.hosts)} replicas find no place"
+    return [f"belongs on {listed(places)}: {why}", *([lacking] if homeless else [])]
 
 
 def in_fleet(
@@ -132,9 +136,9 @@ def _elsewhere(world: World, state: WorkloadState, home: str) -> tuple[str, str]
     seat = world.fleet.seats.get(name)
     if runs:
         return "elsewhere", runs
-    if seat is not None and not any(seat.hosts):
-        return "pending", f"finds no place: {seat.why.words}"
-    return "elsewhere", next(iter(placement(world, name)), "its place is worked out")
+    pending = seat is None or seat.wait or not any(seat.hosts)
+    reason = next(iter(placement(world, name)), "its place is worked out")
+    return ("pending" if pending else "elsewhere"), reason
 
 
 def runs_on(world: World, name: str, home: str) -> str:
@@ -157,9 +161,7 @@ def _lacking(world: World, name: str, held: Mapping[str, Running]) -> str:
     if waiting:
         return f"not all that runs on {listed(waiting)} is ready{_troubles(others)}"
     seat = world.fleet.seats.get(name)
-    if seat is not None and "" in seat.hosts:
-        return f"{seat.hosts.count('')} of {len(seat.hosts)} replicas find no place"
-    return next(iter(placement(world, name)), "the place of a replica is worked out")
+    return (_belongs(seat) if seat is not None else ["the place of a replica is worked out"])[-1]
 
 
 def _troubles(held: Mapping[str, Running]) -> str:

@@ -185,6 +185,12 @@ class StandIn:
         self._numbers = 0
         self.waiting = 0
         """How many wait for a world."""
+        self.keys_of: dict[str, int] = {}
+        """Key of the gossip → how many hosts have it."""
+        self.fails: Exception | None = None
+        """What the next request to Serf or to another host comes to."""
+        self.wished: list[tuple[object, ...]] = []
+        """What was asked of the fleet."""
 
     # what the API asks
 
@@ -297,6 +303,23 @@ class StandIn:
 
     def why_now(self, name: str) -> list[str]:
         return [h.why.words for h in self.plan.holds if h.workload == name]
+
+    async def take(self, name: str, by: str, force: bool = False) -> str:
+        self._wish("take", name, by, force)
+        return f"{name}: its home is h1"
+
+    async def leave(self, host: str, by: str) -> str:
+        self._wish("leave", host, by)
+        return f"{host} has left"
+
+    async def keys(self, verb: str, key: str) -> dict[str, int]:
+        self._wish(verb, key)
+        return self.keys_of if verb == "list" else {}
+
+    def _wish(self, *words: object) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.wished.append(words)
 
     def diff(self, before: Workload | None, after: Workload | None) -> list[FieldChange]:
         return diff(before, after)

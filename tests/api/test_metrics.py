@@ -37,8 +37,8 @@ from tests.decide.test_happened import Counted
 from tests.lab.wait import wait_for
 
 LABELS = {
-    "cause", "code", "kind", "method", "operation", "probe", "python", "result", "route", "status",
-    "version", "workload",
+    "cause", "code", "kind", "method", "operation", "probe", "python", "result", "route", "state",
+    "status", "version", "workload",
 }  # fmt: skip
 """Each has a bounded set of values. Think before adding one."""
 

@@ -74,9 +74,14 @@ def test_plan_shows_what_comes_and_what_is_held(harness: Harness, client: Client
         harness.standin.put(replace(harness.standin.world, brake=Brake(("web",), words)))
 
     harness.do(brake)
-    assert client.get("/v1/plan")["workloads"] == [
-        {"workload": "web", "verb": "hold", "words": "cannot delete web", "changes": []}
-    ]
+    [plan] = client.get("/v1/plan")["workloads"]
+    assert plan == {
+        "workload": "web",
+        "verb": "hold",
+        "words": "cannot delete web",
+        "changes": [],
+        "placement": [],
+    }
 
 
 def test_why_tells_the_journal_oldest_first(harness: Harness, client: Client) -> None:
