@@ -35,3 +35,15 @@ class Certificates:
         """(key, certificate)"""
         key, cert = (self.folder / f"{name}.{kind}" for kind in ("key", "pem"))
         return key.read_bytes(), cert.read_bytes()
+
+    def host(self, name: str, files: Path, *, san: str = "", ca: str = "ca") -> Path:
+        """The folder of a fleet's host: ca.crt of "ca", and a certificate that ``ca`` issued."""
+        issued = f"-x509 -CA {self.folder}/{ca}.pem -CAkey {self.folder}/{ca}.key"
+        self._make(
+            name, f"{issued} -subj /CN={name} -days 2 -addext subjectAltName=DNS:{san or name}"
+        )
+        files.mkdir(parents=True, exist_ok=True)
+        (files / "ca.crt").write_bytes(self.ca.read_bytes())
+        for kind, suffix in (("crt", "pem"), ("key", "key")):
+            (files / f"node.{kind}").write_bytes((self.folder / f"{name}.{suffix}").read_bytes())
+        return files
