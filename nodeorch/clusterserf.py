@@ -39,8 +39,8 @@ def serf_config(
 ) -> bytes:
     """The configuration of a host's agent, as JSON. Raises ValueError.
 
-    ``peers``: IP addresses of other hosts, or endpoints, to join again and again until one
-    answers; as many as are known, for the snapshot of a killed agent may name nobody.
+    ``peers``: IP addresses of other hosts, that use the same port, or endpoints; to join again and
+    again until one answers. As many as are known: the snapshot of a killed agent may name nobody.
     """
     if not rpc_key:
         raise ValueError("cannot configure Serf: the key of its RPC is empty; make a random one")
@@ -56,7 +56,7 @@ def serf_config(
             "rpc_auth": rpc_key,
             # The only one that loses no messages under load; intervals cannot be set one by one.
             "profile": "lan",
-            "retry_join": [_peer(peer) for peer in peers],
+            "retry_join": [_peer(peer, port) for peer in peers],
             "retry_interval": "5s",
             "rejoin_after_leave": True,
             # The default of 30 s is how long a healed network is not noticed.
@@ -93,10 +93,10 @@ def keyring(keys: Sequence[str]) -> bytes:
     return _document(list(keys))
 
 
-def _peer(peer: str) -> str:
+def _peer(peer: str, port: int) -> str:
     """Serf takes a bare IPv6 address for one with a port."""
     try:
-        return endpoint(peer)
+        return endpoint(peer, port)
     except ValueError:
         return peer
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nodeorch.clusterserf import PORT, keyring, serf_config
+from nodeorch.clusterserf import PORT, endpoint, keyring, serf_config
 from tests.lab.wait import wait_for
 
 RPC_PORT = 7373
@@ -29,7 +29,7 @@ class Agent:
         folder.mkdir()
         self.name = name
         self.address = address
-        self.rpc = f"{address}:{RPC_PORT}"
+        self.rpc = endpoint(address, RPC_PORT)
         self.auth = folder / "rpc.key"
         self.keyring = folder / "keyring.json"
         self.pid = 0
@@ -68,11 +68,14 @@ class Agent:
     def log(self) -> str:
         return self._log.read_text()
 
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
     def freeze(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
+        self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """As when the host loses power."""
