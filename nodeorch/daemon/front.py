@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 from msgspec.structs import replace
 
+from nodeorch.daemon.fleetdesk import FleetDesk
 from nodeorch.daemon.reread import tidy
 from nodeorch.daemon.specfiles import SpecFiles
 from nodeorch.daemon.stats import Stats
@@ -42,6 +43,7 @@ class Front:
         stats: Stats,
         meters: Meters,
         shelf: Shelf,
+        desk: FleetDesk,
     ) -> None:
         self.settings = settings
         self.engine = engine
@@ -52,6 +54,9 @@ class Front:
         self.until = supervisor.until
         self.next_change = supervisor.next_change
         self.diff = diff
+        self.leave = desk.leave
+        self.keys = desk.keys
+        self._desk = desk
         self._supervisor = supervisor
         self._files = files
         self._prober = prober
@@ -93,15 +98,25 @@ class Front:
         applied: tuple[str, ...] = (),
         by: str = "",
         change: Asked | None = None,
+        taken: tuple[str, ...] = (),
     ) -> None:
         """Read the workloads directory now; absorbed and saved when it returns."""
         async with self._reading:  # passes are absorbed in the order in which they were read
             seen = await asyncio.to_thread(self._files.read)
             said = replace(
-                seen, deleted=deleted, forced=forced, applied=applied, by=by, change=change
+                seen,
+                deleted=deleted,
+                forced=forced,
+                applied=applied,
+                by=by,
+                change=change,
+                taken=taken,
             )
             await self._supervisor.submit(said)
             await self._tidy()
+
+    async def take(self, name: str, by: str, force: bool = False) -> str:
+        return await self._desk.take(name, by, force, self.reload)
 
     async def _tidy(self) -> None:
         """Config files that no generation needs any more."""

@@ -6,6 +6,7 @@ import asyncio
 
 from msgspec.structs import replace
 
+from nodeorch.fleetports import Mirror
 from nodeorch.model.workload import File, Volume, Workload
 from nodeorch.ports import EngineError, Shelf
 
@@ -34,3 +35,21 @@ async def lay(shelf: Shelf, workload: str, files: tuple[File, ...]) -> list[str]
             fix = "reload its spec, or apply it anew"
             raise EngineError("refused", f"cannot lay out {file.target}: {words}; {fix}") from error
     return sources
+
+
+class MirroredShelf:
+    """ports.Shelf, which finds what a copy of another host needs among what was mirrored."""
+
+    def __init__(self, shelf: Shelf, mirror: Mirror) -> None:
+        self._shelf = shelf
+        self._mirror = mirror
+        self.keep = shelf.keep
+        self.workloads = shelf.workloads
+        self.tidy = shelf.tidy
+
+    def lay(self, workload: str, digest: str, mode: int) -> str:
+        try:
+            return self._shelf.lay(workload, digest, mode)
+        except FileNotFoundError:
+            self._shelf.keep(workload, digest, self._mirror.read(workload, digest))
+            return self._shelf.lay(workload, digest, mode)

@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nodeorch import __version__
 from nodeorch.adapters.cgroup import CgroupReader
@@ -37,11 +37,13 @@ from nodeorch.api.port import keep_listening
 from nodeorch.api.server import serve
 from nodeorch.daemon.enginelink import EngineLink
 from nodeorch.daemon.executor import Executor
+from nodeorch.daemon.fleetdesk import FleetDesk
 from nodeorch.daemon.front import Front
 from nodeorch.daemon.history import History
+from nodeorch.daemon.laid import MirroredShelf
 from nodeorch.daemon.reread import reread
 from nodeorch.daemon.settings import EXIT_CONFIG, BadSettings, read_settings
-from nodeorch.daemon.specfiles import SpecFiles
+from nodeorch.daemon.specfiles import SpecFiles, own_workloads
 from nodeorch.daemon.stats import Stats
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.daemon.watches import Watches
@@ -49,10 +51,14 @@ from nodeorch.decide.edit import say
 from nodeorch.files import read_regular
 from nodeorch.meters import Meters
 from nodeorch.model.facts import Fact
+from nodeorch.model.fleet import Fleet
 from nodeorch.model.pressure import PressureRules
 from nodeorch.model.world import Code, Node, World
-from nodeorch.ports import StoreError
+from nodeorch.ports import Shelf, StoreError
 from nodeorch.spec.settings import Settings
+
+if TYPE_CHECKING:
+    from nodeorch.daemon.fleetparts import FleetParts
 
 DEFAULT_CONFIG = "/etc/nodeorch/nodeorch.toml"
 READY_PATIENCE = 15.0
@@ -69,7 +75,8 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     try:
-        sys.exit(run(read_settings(Path(arguments.config))))
+        config = Path(arguments.config)
+        sys.exit(run(read_settings(config), config))
     except (BadSettings, SchemaTooNew) as error:
         print(f"cannot start nodeorchd: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
@@ -78,7 +85,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, config: Path) -> int:
     state = Path(settings.paths.state)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     Path(settings.paths.workloads).mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -92,13 +99,14 @@ def run(settings: Settings) -> int:
                 file=sys.stderr,
             )
             return 1
-        asyncio.run(_Daemon(settings).run())
+        asyncio.run(_Daemon(settings, config).run())
     return 0
 
 
 class _Daemon:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, config: Path) -> None:
         self.settings = settings
+        self.config = config
         self.clock = SystemClock()
         self.systemd = Systemd()
         self.stop = asyncio.Event()
@@ -117,11 +125,13 @@ class _Daemon:
         self.supervisor = Supervisor(
             _first_world(settings), store, self.clock, Watches(deaths, prober, usages)
         )
-        self.supervisor.on_step = self._feed_watchdog()
+        feed = self.supervisor.on_step = self._feed_watchdog()
         rebuilt = await self.supervisor.load()
-        shelf = FileShelf(state / "files", read_regular)
+        parts = await self._fleet(feed)
+        shelf: Shelf = FileShelf(state / "files", read_regular)
+        shelf = MirroredShelf(shelf, parts.mirror) if parts else shelf
         files = _spec_files(settings, shelf)
-        files.remember({n: s.workload for n, s in self.supervisor.world.workloads.items()})
+        files.remember(own_workloads(self.supervisor.world))
         places = (settings.volumes.allowed, settings.guarded)
         hooks = HookCaller(engine.exec, read_regular)
         executor = Executor(
@@ -129,7 +139,8 @@ class _Daemon:
         )
         stats = Stats(usages.watched, cgroups.host, history)
         shown = (usages.samples, stats, self._meters(engine, prober, store), shelf)
-        front = Front(self.supervisor, settings, files, engine, prober, *shown)
+        desk = parts.desk if parts else self._alone()
+        front = Front(self.supervisor, settings, files, engine, prober, *shown, desk)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
         rules = self.supervisor.world.node.pressure
@@ -139,8 +150,9 @@ class _Daemon:
         link_task = asyncio.create_task(link.run())
         watch = DirectoryWatch(Path(settings.paths.workloads), self._reloader(front))
         api = await serve(front, Path(settings.paths.socket), settings.api.group)
-        self._signals(front)
+        self._signals(front, parts)
         asides = [link_task, *self._asides(front, rebuilt)]
+        asides += parts.asides(usages.samples) if parts else ()
         asides.append(asyncio.create_task(reread(files, front.reload)))
         gc.collect()
         gc.freeze()  # what start-up made stays: no later collection walks it
@@ -152,7 +164,26 @@ class _Daemon:
         await api.close()
         loop_task.cancel()
         await asyncio.gather(loop_task, *asides, return_exceptions=True)
-        await _close(prober, usages, pressure, deaths, engine, store)
+        await _close(parts, prober, usages, pressure, deaths, engine, store)
+
+    async def _fleet(self, feed: Callable[[], None]) -> FleetParts | None:
+        if not self.supervisor.world.fleet.on:
+            return None
+        from nodeorch.daemon.fleetparts import FleetParts  # most hosts are alone: 4 MB
+
+        parts = FleetParts(self.settings, self.config, self.supervisor, self.clock)
+        await parts.start()
+
+        def step() -> None:
+            feed()
+            parts.sync()
+
+        self.supervisor.on_step = step
+        return parts
+
+    def _alone(self) -> FleetDesk:
+        world, submit = (lambda: self.supervisor.world), self.supervisor.submit
+        return FleetDesk(self.settings, world, submit, self.clock, None, None)
 
     def _meters(self, engine: PodmanEngine, prober: ProbeRunner, store: SqliteStore) -> Meters:
         return Meters(
@@ -176,11 +207,18 @@ class _Daemon:
     def _put(self, fact: Fact) -> None:
         self.supervisor.put(fact)
 
-    def _signals(self, front: Front) -> None:
+    def _signals(self, front: Front, parts: FleetParts | None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader(front))
+        reload = self._reloader(front)
+
+        def reread() -> None:
+            reload()
+            if parts is not None:
+                parts.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, reread)
 
     def _reloader(self, front: Front) -> Callable[[], None]:
         tasks: set[asyncio.Task[None]] = set()
@@ -227,18 +265,28 @@ def _first_world(settings: Settings) -> World:
             below=settings.pressure.below,
             rest=settings.pressure.rest,
         ),
+        labels=settings.node.labels,
     )
+    fleet = Fleet()
+    if settings.cluster.name is not None:
+        fleet = Fleet(
+            me=node.name,
+            address=settings.cluster.address or "",
+            version=__version__,
+            links=settings.cluster.links,
+        )
     words = f"nodeorchd {__version__} started, pid {os.getpid()}"
-    return say(World(node=node), Code.DAEMON_STARTED, words)
+    return say(World(node=node, fleet=fleet), Code.DAEMON_STARTED, words)
 
 
-def _spec_files(settings: Settings, shelf: FileShelf) -> SpecFiles:
+def _spec_files(settings: Settings, shelf: Shelf) -> SpecFiles:
     return SpecFiles(
         Path(settings.paths.workloads),
         settings.defaults.memory,
         settings.volumes.allowed,
         settings.guarded,
         shelf.keep,
+        settings.known_labels,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from nodeorch import clusterfiles
 from nodeorch.files import read_regular
 from nodeorch.spec.settings import Settings, load_settings
 
@@ -30,6 +31,10 @@ def read_settings(path: Path) -> Settings:
     settings, problems = load_settings(texts)
     if settings is None:
         raise BadSettings("\n".join(p.text() for p in problems))
+    if settings.cluster.name is not None:
+        found = clusterfiles.problems(settings.cluster.files)
+        if found:
+            raise BadSettings("\n".join(map(str, found)))
     if settings.node.name is None:
         settings = replace(settings, node=replace(settings.node, name=_host_name()))
     return settings

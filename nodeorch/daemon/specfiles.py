@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nodeorch.files import read_env, read_regular, read_source
 from nodeorch.model.facts import SpecsSeen
 from nodeorch.model.workload import Workload
+from nodeorch.model.world import World
 from nodeorch.spec.contents import Keep
 from nodeorch.spec.load import load_text
 from nodeorch.spec.names import is_spec_name
@@ -30,12 +31,14 @@ class SpecFiles:
         allowed_sources: tuple[str, ...],
         guarded: tuple[str, ...],
         keep: Keep | None = None,
+        known_labels: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._directory = directory
         self._default_memory = default_memory
         self._allowed = allowed_sources
         self._guarded = guarded
         self._keep = keep
+        self._known_labels = known_labels
         self._parsed: dict[str, tuple[bytes, Workload | None, tuple[Problem, ...]]] = {}
         self._accepted: dict[str, Workload] = {}
 
@@ -88,6 +91,7 @@ class SpecFiles:
                 read_file=self._read_env,
                 read_source=self._read_source,
                 keep=self._keep,
+                known_labels=self._known_labels,
             )
             kept = (text, workload, problems)
             self._parsed[stem] = kept
@@ -121,3 +125,8 @@ def _text(name: str) -> str:
 
 def _reads_another_file(workload: Workload | None) -> bool:
     return workload is None or workload.main.env_file is not None or bool(workload.files)
+
+
+def own_workloads(world: World) -> dict[str, Workload]:
+    """What is declared here: copies of other hosts' workloads have their files there."""
+    return {n: s.workload for n, s in world.workloads.items() if not s.record.home}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -78,6 +79,9 @@ class Supervisor:
             rebuilt=rebuilt,
             changes=remembered.asked,
             wall=self.clock.wall(),
+            fleet=remembered.fleet,
+            views=remembered.views,
+            lineage=secrets.token_hex(8),
         )
         world = absorb(self.world, fact, self.clock.now())
         self._persister.loaded(world)

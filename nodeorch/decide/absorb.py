@@ -205,6 +205,7 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.OpinionSeen: members.opinion_seen,
     facts.ReportSeen: members.report_seen,
     facts.ViewSeen: mirrors.view_seen,
+    facts.NameTaken: members.name_taken,
     facts.QuietSeen: fleet.quiet_seen,
     facts.HostRemoved: mirrors.host_removed,
     facts.StoreSeen: _store_seen,

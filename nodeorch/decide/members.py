@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import say
-from nodeorch.model.facts import LinkSeen, MembersSeen, OpinionSeen, ReportSeen
+from nodeorch.model.facts import LinkSeen, MembersSeen, NameTaken, OpinionSeen, ReportSeen
 from nodeorch.model.fleet import Fleet, Grave, Hearing, Host, HostRecord, MemberStatus, Standing
 from nodeorch.model.world import Code, Why, World
 
@@ -298,6 +298,15 @@ def _remember(world: World, name: str, **changes: Any) -> World:
     record = world.fleet.record
     hosts = {**record.hosts, name: replace(fresh, heard_wall=wall)}
     return _with(world, record=replace(record, hosts=hosts))
+
+
+def name_taken(world: World, fact: NameTaken, now: float) -> World:
+    if fact.host == world.fleet.me:
+        return _own_name(world, fact.address or world.fleet.address)
+    if not fact.address:
+        return world
+    words = f"two hosts use the name {fact.host}, one of them at {fact.address}"
+    return say(world, Code.NAME_TAKEN, f"{words}; give one a name of its own and join it again")
 
 
 def _own_name(world: World, address: str) -> World:

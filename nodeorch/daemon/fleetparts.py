@@ -1,0 +1,106 @@
+"""The parts of a daemon that is one of a fleet, put together; none of them where it is alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from nodeorch import __version__
+from nodeorch.adapters.mirror import FileMirror
+from nodeorch.adapters.peers import Identity, TlsPeers
+from nodeorch.adapters.serf import SerfMembers
+from nodeorch.adapters.shelf import FileShelf
+from nodeorch.daemon.fleetdesk import FleetDesk
+from nodeorch.daemon.fleetlink import FleetLink, watch_quiet
+from nodeorch.daemon.supervisor import Supervisor
+from nodeorch.decide.status import Sample
+from nodeorch.files import read_regular
+from nodeorch.ports import Clock
+from nodeorch.spec.settings import Settings
+
+RENEW = 24 * 3600.0
+"""Seconds between two looks at how long our certificate is good for."""
+
+log = logging.getLogger("nodeorch")
+
+
+class FleetParts:
+    """Made inside the running loop. ``close`` ends all of it."""
+
+    def __init__(
+        self, settings: Settings, config: Path, supervisor: Supervisor, clock: Clock
+    ) -> None:
+        cluster, state = settings.cluster, Path(settings.paths.state)
+        files, run = Path(cluster.files), secrets.token_hex(4)
+        mirrored = state / "mirror"
+        self.mirror = FileMirror(
+            mirrored, FileShelf(mirrored, read_regular), state / "files", read_regular
+        )
+        self._members = SerfMembers(cluster.serf, files / "rpc.key", supervisor.put)
+        self.desk = FleetDesk(
+            settings,
+            lambda: supervisor.world,
+            supervisor.submit,
+            clock,
+            self._members,
+            self.mirror,
+        )
+        fleet = supervisor.world.fleet
+        identity = Identity(
+            host=fleet.me,
+            cluster=cluster.name or "",
+            address=cluster.address or "",
+            port=cluster.port,
+            lineage=fleet.record.lineage,
+            run=run,
+            boot=supervisor.world.node.boot_id,
+            version=__version__,
+            files=files,
+        )
+        self._peers = TlsPeers(
+            identity, supervisor.put, self.mirror, self.desk.join, self.desk.renew, clock
+        )
+        self._link = FleetLink(self._members, self._peers, run, cluster.port, __version__)
+        self._supervisor = supervisor
+        self._clock = clock
+        self._config = config
+
+    async def start(self) -> None:
+        """Raises OSError, ssl.SSLError: without its port and certificate a host is no peer."""
+        await self._peers.start()
+
+    def sync(self) -> None:
+        self._link.sync(self._supervisor.world)
+
+    def reload(self) -> None:
+        """Read the certificate again; one that does not fit is told, and the former stays."""
+        try:
+            self._peers.reload()
+        except OSError as error:  # ssl.SSLError is one
+            log.error("cannot use the new certificate: %s; the former one stays", error)
+
+    def asides(self, samples: Callable[[], Mapping[str, Sample]]) -> Iterator[asyncio.Task[None]]:
+        quiet = watch_quiet(
+            lambda: self._supervisor.world, samples, self._clock, self._supervisor.put
+        )
+        yield asyncio.create_task(quiet)
+        yield asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        """The certificate is renewed by a command of its own, when a third of its life is left."""
+        while True:
+            await asyncio.sleep(RENEW)
+            command = ["-P", "-m", "nodeorch.cli.main", "cluster", "rotate", "certificate"]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, "--if-due", "--config", str(self._config)
+            )
+            if await process.wait() != 0:
+                log.error("cannot renew the certificate; it is tried again tomorrow")
+
+    async def close(self) -> None:
+        await self._peers.close()
+        await self._members.close()
