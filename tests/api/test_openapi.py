@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from msgspec import structs
 from schemathesis.checks import CHECKS
 
 from nodeorch import api
@@ -20,6 +21,7 @@ from nodeorch.api.shape import PARAMS, Raw, Stream
 from nodeorch.client.unix import Client
 from nodeorch.model.frames import BEGIN, frame
 from nodeorch.ports import LogLine
+from tests.api import fleets
 from tests.api.harness import WEB, Harness, spec
 from tests.api.over_unix import session
 
@@ -92,6 +94,7 @@ def furnish(harness: Harness) -> None:
     harness.standin.engine.files.texts["/etc/motd"] = b"hello"
     harness.client.post("/v1/workloads/web/restart")
     harness.obey()
+    fleets.change(harness, **structs.asdict(fleets.fleet()))
 
 
 BODIES: dict[str, Any] = {
@@ -99,11 +102,16 @@ BODIES: dict[str, Any] = {
     "/v1/workloads/{name}/scale": {"replicas": 3},
     "/v1/workloads/{name}/exec": frame(BEGIN, b'{"command": ["true"]}'),
     "/v1/workloads/{name}/copy-in": b"\0" * 1024,
+    "/v1/cluster/leave": {"host": "h3"},
+    "/v1/cluster/keys": {"verb": "list"},
 }
 """Of those that need more than {}."""
 
 PATHS = {"/v1/workloads/{name}/copy-out": "/etc/motd", "/v1/workloads/{name}/copy-in": "/tmp"}
 """What has to be said as ?path=."""
+
+NAMES = {"/run": "job", "/runs": "job", "/take": "afar"}
+"""Of which workload, by the end of the path; else web."""
 
 REFUSED = {"/v1/confirm", "/v1/workloads/{name}/rollback"}
 """Nothing to confirm, nothing to go back to: 409, as documented too."""
@@ -112,7 +120,7 @@ REFUSED = {"/v1/confirm", "/v1/workloads/{name}/rollback"}
 @pytest.mark.parametrize("route", ROUTES, ids=ids)
 def test_the_documented_answer_is_the_real_one(harness: Harness, route: Route) -> None:
     furnish(harness)
-    name = "job" if route.path.endswith(("/run", "/runs")) else "web"
+    name = next((named for ends, named in NAMES.items() if route.path.endswith(ends)), "web")
     path = route.path.replace("{name}", name).replace("{id}", "1")
     query = {"timeout": "0"} if "timeout" in route.query else {}
     query |= {"path": PATHS[route.path]} if route.path in PATHS else {}
@@ -153,6 +161,7 @@ PICKY = {
     "/v1/apply": "a random text is no spec",
     "/v1/workloads/{name}/wait": "not so in the time that it gets here: 408",
     "/v1/shutdown": "the same",
+    "/v1/cluster/keys": "a key goes with every verb but list",
 }
 """Where well-formed requests are refused for what they mean."""
 
