@@ -18,6 +18,8 @@ SIGNING = 40.0
 """Seconds for what a process of the other host has to answer."""
 LONGEST = 4 << 20
 """Bytes of an answer."""
+WORDS = 1000
+"""Characters of what another host says, for a person."""
 NOT_YET, EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
 
@@ -72,6 +74,9 @@ def ask(
         view = None
     if isinstance(view, dict) and "error" in view:
         raise ClusterError(str(view["error"]), str(view.get("code", "Refused")))
+    words = answer.decode(errors="replace").strip()
+    if status != 200 and words.startswith("cannot "):
+        raise ClusterError(words[:WORDS])
     if status != 200 or not isinstance(view, dict):
         raise ClusterError(
             f"cannot use the answer of {name or _place(address, port)}: it says {status} to "
