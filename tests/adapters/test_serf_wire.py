@@ -88,8 +88,9 @@ def test_nesting_has_no_depth_that_breaks_it() -> None:
 
 # Agents
 
+WITHOUT_BODY = ("members", "stats", "list-keys")
 Answers = Callable[[dict[str, Any]], bytes | None]
-"""A request's header → what comes; None: nothing ever."""
+"""A request → what comes; None: nothing ever."""
 
 
 def member(name: str, **other: object) -> dict[str, object]:
@@ -126,19 +127,21 @@ class Room:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        frames = Frames()
+        frames, request = Frames(), dict[str, Any]()
         while data := await reader.read(65536):
             frames.feed(data)
             while (whole := frames.cut()) is not None:
-                request = msgspec.msgpack.decode(whole)
-                if "Command" not in request:
-                    continue
-                self.asked.append(request["Command"])
-                if (answer := self.answers(request)) is not None:
-                    for at in range(0, len(answer), 1000):
-                        writer.write(answer[at : at + 1000])
-                        await asyncio.sleep(0)
-        writer.close()
+                said = msgspec.msgpack.decode(whole)
+                request = said if "Command" in said else {**request, "body": said}
+                if request["Command"] in WITHOUT_BODY or "body" in request:
+                    await self.answer(request, writer)
+
+    async def answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        self.asked.append(request["Command"])
+        if (answer := self.answers(request)) is not None:
+            for at in range(0, len(answer), 1000):
+                writer.write(answer[at : at + 1000])
+                await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -259,6 +262,39 @@ async def test_tags_that_are_not_taken_are_tried_again_at_the_next_looks_only(au
         await async_wait_for(lambda: room.asked.count("tags") >= 3)
         assert room.asked.count("members") >= room.asked.count("tags")
         assert not any(fact.trouble for fact in room.facts)
+
+
+async def test_new_tags_do_not_wait_for_the_next_look(
+    auth: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(members, "POLL", 60.0)
+    begun, gate, tags = asyncio.Event(), asyncio.Event(), dict[str, str]()
+
+    def answers(request: dict[str, Any]) -> bytes | None:
+        return agent([member("h1", Tags=dict(tags))])(request)
+
+    class Slow(Room):
+        async def answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+            if request["Command"] == "tags":
+                begun.set()
+                await gate.wait()
+                tags.clear()
+                tags.update(request["body"]["Tags"])
+            await super().answer(request, writer)
+
+    room = Slow(answers)
+    async with asking(room, auth) as asker:
+        await async_wait_for(lambda: room.facts)
+        asker.sync({"run": "1"})
+        await asyncio.wait_for(begun.wait(), 5)
+        long = {"run": "2", "long": "x" * 600}
+        looks = room.asked.count("members")
+        asker.sync(long)  # while the first are under way
+        asker.sync(dict(long))
+        await async_wait_for(lambda: room.asked.count("members") > looks)
+        gate.set()
+        await async_wait_for(lambda: tags == {"run": "2"})
+    assert len([r for r in caplog.records if "too long for Serf" in r.message]) == 1
 
 
 @pytest.mark.parametrize("verb", ["list", "install", "use", "remove"])

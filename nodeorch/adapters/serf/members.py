@@ -67,7 +67,9 @@ class SerfMembers:
         self._address = address
         self._auth = auth
         self._put = put
+        self._said: dict[str, str] | None = None
         self._wanted: dict[str, str] | None = None
+        """What of it fits."""
         self._wake = asyncio.Event()
         self._told: tuple[Member, ...] | None = None
         self._trouble = ""
@@ -77,9 +79,9 @@ class SerfMembers:
         self._following = asyncio.create_task(self._follow(), name="serf")
 
     def sync(self, tags: Mapping[str, str]) -> None:
-        wanted = _fitting(tags)
-        if wanted != self._wanted:
-            self._wanted = wanted
+        if tags != self._said:
+            self._said = dict(tags)
+            self._wanted = _fitting(tags)
             self._wake.set()
 
     async def leave(self) -> None:
