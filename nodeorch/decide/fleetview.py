@@ -155,6 +155,9 @@ def take_refusal(world: World, name: str, force: bool = False) -> str | None:
     if home == fleet.me:
         return f"{words}: its home is this host"
     standing = standing_of(fleet, home)
+    view = fleet.views.get(home)
+    if view is not None and name not in view.declared and standing is Standing.UP:
+        return None  # an orphan: its home cannot change it either
     if standing is Standing.UP:
         return f"{words}: its home {home} is up; change it there"
     if standing in (Standing.UNSUPERVISED, Standing.SUSPECTED) and not force:

@@ -345,6 +345,12 @@ def test_what_cannot_be_taken(
     assert harness.standin.wished == []
 
 
+def test_an_orphan_is_taken_though_its_home_is_up(harness: Harness, client: Client) -> None:
+    fleets.furnish(harness)
+    client.post("/v1/homes/lost/take")
+    assert [wish[:2] for wish in harness.standin.wished] == [("take", "lost")]
+
+
 @pytest.mark.parametrize("standing", [Standing.SUSPECTED, Standing.UNSUPERVISED])
 def test_an_uncertain_home_is_taken_by_force_alone(
     harness: Harness, client: Client, standing: Standing
