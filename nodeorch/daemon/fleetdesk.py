@@ -156,6 +156,7 @@ def _replaced(path: Path, text: str | None) -> str | None:
             path.unlink(missing_ok=True)
             return before
         fresh = path.with_name(f".{path.name}.new")
+        fresh.touch(mode=0o600)  # it may hold what an env file held
         fresh.write_text(text)
         os.replace(fresh, path)
     except OSError as error:

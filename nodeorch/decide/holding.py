@@ -64,7 +64,7 @@ def _hold_own(world: World, name: str, claim: Claim, seat: Seat) -> World:
     everything = len(seat.slots) == claim.declared.replicas
     slots = None if everything and _all_or_none(claim) else seat.slots
     before, boot = state.record.slots, world.node.boot_id
-    if slots == before and (before is None or state.record.held_boot == boot):
+    if slots == before and (not slots or state.record.held_boot == boot):
         return world
     record = replace(state.record, slots=slots, held_boot=boot if slots else "")
     world = put(world, replace(state, record=record))

@@ -107,7 +107,10 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
     if own is not None:
         return _keep_or_give_back(look, name, claim, others)
     if others:
-        return _away(claim, f"runs on {_names(others)}", others)
+        words = (
+            "its home runs it" if claim.home in others else f"it was taken over from {claim.home}"
+        )
+        return _away(claim, words, others)
     if look.waits:
         return _undecided(claim)
     resumed = _was_ours(look, name, claim)
@@ -142,7 +145,7 @@ def _at_home(look: Look, name: str, claim: Claim) -> Seat:
     if not stays:
         words = f"returns to its home (failback = {failback.value}) from {_names(others)}"
         return _full(claim, me, Why(Code.PLACED, words))
-    words = f"runs on {_names(others)}, where it was taken over (failback = {failback.value})"
+    words = f"it was taken over while this host was away (failback = {failback.value})"
     return _away(claim, words, others)
 
 
