@@ -116,10 +116,12 @@ def join(
 
     A TOKEN of "-" is read from standard input.
     """
+    import sys
+
     from nodeorch.cluster import join as joining
     from nodeorch.cluster import services
 
-    given = click.get_text_stream("stdin").readline() if token == "-" else token
+    given = sys.stdin.readline() if token == "-" else token
     place, answer = joining.join(config, given, at, node, address, port, serf_port)
     _say(
         f"Joined the fleet {answer.cluster}, with {', '.join(sorted(answer.hosts))}. The files are "
