@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nodeorch.decide.placement_asks import Ask, Candidate, Placement, may_run
-from nodeorch.decide.placement_table import Table, find_host
+from nodeorch.decide.placement_search import Search
+from nodeorch.decide.placement_table import Table
 from nodeorch.decide.placement_why import refusals
 
 __all__ = ["Ask", "Candidate", "Placement", "place", "refusals"]
@@ -119,10 +120,11 @@ def _together(table: Table, ask: Ask) -> None:
     seats = table.seats[ask.name]
     host = next(filter(None, seats), "")
     if not host:
-        host = find_host(table, ask, ask.memory * ask.slots, Counter())
+        search = Search(table, ask, ask.memory * ask.slots, Counter())
+        host = search.find()
         if host:
+            search.take(host, ask.slots)
             table.seats[ask.name] = (host,) * ask.slots
-            table.hold(ask, (host,), ask.slots)
         return
     filled = list(seats)
     for slot, name in enumerate(seats):
@@ -134,14 +136,13 @@ def _together(table: Table, ask: Ask) -> None:
 
 def _apart(table: Table, ask: Ask) -> None:
     filled = list(table.seats[ask.name])
-    taken = Counter(filter(None, filled))
+    search = Search(table, ask, ask.memory, Counter(filter(None, filled)))
     for slot, name in enumerate(filled):
         if name:
             continue
-        host = find_host(table, ask, ask.memory, taken)
+        host = search.find()
         if not host:
             break
+        search.take(host)
         filled[slot] = host
-        taken[host] += 1
-        table.hold(ask, (host,))
     table.seats[ask.name] = tuple(filled)

@@ -59,6 +59,8 @@ class Pool:
         by_weight: dict[int, list[int]] = {}
         for member in members:
             by_weight.setdefault(weights[member], []).append(member)
+        self.values: dict[str, frozenset[str]] = {}
+        """Label → all values that it has on them, as far as these have been looked up."""
         self._classes = [
             (weight, held, [keys[member] for member in held]) for weight, held in by_weight.items()
         ]
@@ -69,12 +71,15 @@ class Pool:
             (weight, held, list(map(mod, map(mul, keys, repeat(ask_key)), repeat(PRIME))))
             for weight, held, keys in self._classes
         ]
+        heads = [_head(*column) for column in columns]
         for _ in range(min(FIRST, len(self.members))):
-            best = min(columns, key=_best) if len(columns) > 1 else columns[0]
-            at = best[2].index(min(best[2]))
-            best[2][at] = _TAKEN
-            if open_to(best[1][at]):
-                yield best[1][at]
+            head = min(heads)
+            which = heads.index(head)
+            weight, held, numbers = columns[which]
+            numbers[head[1]] = _TAKEN
+            heads[which] = _head(weight, held, numbers)
+            if open_to(held[head[1]]):
+                yield held[head[1]]
         rest = [
             (cost(number, weight), member)
             for weight, held, numbers in columns
@@ -86,6 +91,7 @@ class Pool:
             yield member
 
 
-def _best(column: tuple[int, Sequence[int], list[int]]) -> tuple[float, int]:
-    least = min(column[2])
-    return cost(least, column[0]), column[1][column[2].index(least)]
+def _head(weight: int, held: Sequence[int], numbers: list[int]) -> tuple[float, int]:
+    """The least cost of a list, and where in the list it is."""
+    least = min(numbers)
+    return cost(least, weight), numbers.index(least)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from nodeorch.decide.placement_asks import Ask, Candidate, fits_labels, may_run
-from nodeorch.decide.placement_rank import PRIME, Pool, cost, key, weight
+from nodeorch.decide.placement_asks import Ask, Candidate, fits_labels
+from nodeorch.decide.placement_rank import Pool, key, weight
 
 SLACK = 4
 """A host is given at most 1 + 1/SLACK of the fleet's mean share of its memory, as long as there is
@@ -25,7 +24,9 @@ class Table:
         self.used = [0] * len(self.hosts)
         self.seats: dict[str, tuple[str, ...]] = {}
         self.everywhere: dict[str, tuple[str, ...]] = {}
-        self._homes: dict[str, str] = {}
+        self._pinned: dict[str, list[str]] = {}
+        """Workload that another avoids → hosts that have one of that name which runs nowhere else.
+        """
         self._foes: dict[str, set[str]] = {}
         self._ports: dict[int, set[str]] = {}
         self.keys = [key("host", host.name) for host in self.hosts]
@@ -41,12 +42,23 @@ class Table:
             if ask.avoid:
                 self._avoids(ask)
         if self._foes:
-            self._homes = {ask.name: ask.home for ask in asks}
+            self._look_for_pinned(asks)
+        if any(ask.ports for ask in asks):
+            for host in self.hosts:
+                for port in host.ports:
+                    self._ports.setdefault(port, set()).add(host.name)
 
     def _avoids(self, ask: Ask) -> None:
         for other in ask.avoid:
             self._foes.setdefault(ask.name, set()).add(other)
             self._foes.setdefault(other, set()).add(ask.name)
+
+    def _look_for_pinned(self, asks: Sequence[Ask]) -> None:
+        homes = {ask.name: ask.home for ask in asks if ask.name in self._foes}
+        for host in self.hosts:
+            for name in host.names & self._foes.keys():
+                if homes.get(name) != host.name:
+                    self._pinned.setdefault(name, []).append(host.name)
 
     def hold(self, ask: Ask, hosts: Iterable[str], replicas: int = 1) -> None:
         """So many of its replicas take room on each of these."""
@@ -75,104 +87,10 @@ class Table:
 
     def barred(self, ask: Ask) -> set[int]:
         """Hosts on which one that it avoids runs, or one that holds its host ports."""
-        foes = self._foes.get(ask.name)
-        if not foes and not ask.ports:
-            return set()
         names: set[str] = set()
-        for foe in foes or ():
+        for foe in self._foes.get(ask.name, ()):
             names.update(self.seats.get(foe, ()), self.everywhere.get(foe, ()))
+            names.update(self._pinned.get(foe, ()))
         for port in ask.ports:
             names.update(self._ports.get(port, ()))
-        barred = {self.index[name] for name in names if name}
-        for at, host in enumerate(self.hosts):
-            if ask.ports & host.ports or any(self.pinned(foe, host) for foe in foes or ()):
-                barred.add(at)
-        return barred
-
-    def pinned(self, name: str, host: Candidate) -> bool:
-        """Whether the host has a workload of that name which runs nowhere else."""
-        return name in host.names and self._homes.get(name) != host.name
-
-
-def find_host(table: Table, ask: Ask, need: int, taken: Counter[str]) -> str:
-    """A host for so many bytes of it, "" if there is none; ``taken``: its replicas on each host.
-
-    What is to be together goes home if it can.
-    """
-    barred = table.barred(ask)
-    for name in (ask.home, *ask.prefer) if ask.together else ask.prefer:
-        at = table.index.get(name)
-        if at is None or at in barred or not table.fits(at, need):
-            continue
-        if may_run(ask, table.hosts[at]):
-            return name
-    pool = table.pool(ask)
-    if pool.full_for is not None and need >= pool.full_for:
-        return ""
-    spread = _Spread(table, ask, taken)
-    return _first(table, ask, need, barred, spread) or _best(table, ask, need, barred, spread)
-
-
-class _Spread:
-    """How many replicas there are already, by host and by what they are spread over."""
-
-    def __init__(self, table: Table, ask: Ask, taken: Counter[str]) -> None:
-        self._label = ask.spread
-        self._hosts = taken
-        self._values = Counter[str]()
-        if ask.spread != "host":
-            for name, count in taken.items():
-                self._values[self._value(table.hosts[table.index[name]])] += count
-
-    def _value(self, host: Candidate) -> str:
-        return host.labels.get(self._label, "")
-
-    def count(self, host: Candidate) -> tuple[int, int]:
-        """The lower the better."""
-        return self._values[self._value(host)] if self._values else 0, self._hosts[host.name]
-
-    def least(self, table: Table, pool: Pool) -> tuple[int, int]:
-        """What no host of the pool is better than."""
-        if not self._values:
-            return 0, 0
-        values = {self._value(table.hosts[at]) for at in pool.members}
-        return min((self._values[value] for value in values), default=0), 0
-
-
-def _first(table: Table, ask: Ask, need: int, barred: set[int], spread: _Spread) -> str:
-    """The first by rank that no other betters in spread, and that is not too full."""
-    used, limit, hosts = table.used, table.limit, table.hosts
-    pool = table.pool(ask)
-    least = spread.least(table, pool)
-    ranked = pool.ranked(
-        key("workload", ask.name), lambda at: used[at] + need <= limit[at] and at not in barred
-    )
-    for at in ranked:
-        host = hosts[at]
-        if not _namesake(ask, host) and spread.count(host) == least:
-            return host.name
-    return ""
-
-
-def _best(table: Table, ask: Ask, need: int, barred: set[int], spread: _Spread) -> str:
-    """By spread; then the first by rank that is not too full, then the emptiest."""
-    pool = table.pool(ask)
-    fitting = [at for at in pool.members if table.fits(at, need)]
-    if not fitting:
-        pool.full_for = need  # so that the next one of its size need not look
-    ask_key = key("workload", ask.name)
-
-    def order(at: int) -> tuple[tuple[int, int], bool, float, float, int]:
-        host = table.hosts[at]
-        full = table.used[at] + need > table.limit[at]
-        part = table.used[at] / table.memory[at] if full and table.memory[at] > 0 else 0.0
-        rank = cost(table.keys[at] * ask_key % PRIME, table.weights[at])
-        return spread.count(host), full, part, rank, at
-
-    open_to = [at for at in fitting if at not in barred and not _namesake(ask, table.hosts[at])]
-    return table.hosts[min(open_to, key=order)].name if open_to else ""
-
-
-def _namesake(ask: Ask, host: Candidate) -> bool:
-    """Whether the host declares another workload of that name."""
-    return ask.name in host.names and host.name != ask.home
+        return {self.index[name] for name in names if name}
