@@ -34,10 +34,9 @@ class Node:
         self.mirror = FileMirror(state / "mirror", shelf, state / "files", read_regular)
         self.files = fleet.certificates.host(name, self.folder / "cluster")
         self.joined: list[tuple[bytes, str]] = []
-        fields = dict(cluster="home", port=0, lineage="l", run=f"run-{name}-{address}", boot="b")
-        self.identity = Identity(
-            host=name, address=address, version="1", files=self.files, **(fields | identity)
-        )
+        fields: dict[str, Any] = {"cluster": "home", "port": 0, "lineage": "l", "boot": "b"}
+        fields |= {"run": f"run-{name}-{address}", "version": "1", "files": self.files} | identity
+        self.identity = Identity(host=name, address=address, **fields)
         self.peers = TlsPeers(
             self.identity, self.facts.append, self.mirror, self._join, self._renew, SystemClock()
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest_asyncio
 from nodeorch.fleetports import PeerError
 from nodeorch.model.facts import LinkSeen, NameTaken, OpinionSeen, ReportSeen
 from nodeorch.model.fleet import Hearing, Report
-from tests.adapters.peering import Fleet, places
+from tests.adapters.peering import Fleet, Node, places
 from tests.lab.wait import async_wait_for
 
 
@@ -22,6 +23,10 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     fleet = Fleet(tmp_path)
     yield fleet
     await fleet.close()
+
+
+def _heard_run(node: Node, run: str) -> bool:
+    return any(fact.run == run for fact in node.seen(LinkSeen))
 
 
 async def test_all_hear_each_other_and_say_so_with_their_runs(fleet: Fleet) -> None:
@@ -118,9 +123,7 @@ async def test_one_that_restarts_is_not_taken_for_two(fleet: Fleet) -> None:
         b = await fleet.node("b", "127.0.0.12", port=port, run=f"run{number}")
         port = b.peers.port
         fleet.introduce(b, c)
-        await async_wait_for(
-            lambda number=number: any(f.run == f"run{number}" for f in c.seen(LinkSeen))
-        )
+        await async_wait_for(partial(_heard_run, c, f"run{number}"))
         await b.peers.close()
         fleet.nodes.remove(b)
     assert not c.seen(NameTaken)
@@ -134,7 +137,7 @@ async def test_a_new_certificate_is_shown_without_dropping_links(fleet: Fleet) -
     assert (b.files / "node.crt").read_bytes() != before
     told = len(a.seen(LinkSeen))
     b.peers.reload()
-    reader, writer = await asyncio.open_connection(
+    _, writer = await asyncio.open_connection(
         b.address, b.peers.port, ssl=a.peers._contexts.client, server_hostname="b"
     )
     shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -149,7 +152,7 @@ async def test_a_new_certificate_is_shown_without_dropping_links(fleet: Fleet) -
 
 async def test_flapping_ends_in_the_truth(fleet: Fleet) -> None:
     a, b = await fleet.start("a", "b")
-    for _ in range(5):
+    for _ in range(3):
         await a.hears("b")
         for link in list(b.peers._links.values()):
             link.abort("a test cuts it")

@@ -86,9 +86,11 @@ class Ear:
         """We did not run for a while: what we did not hear then says nothing."""
         if self.hearing is Hearing.ANSWERS:
             self.answered = now
+        elif self.hearing is Hearing.SILENT:
+            pass  # what was judged in time stands
         elif self.linked:
             self.heard(now, quiet)
-        elif self.hearing is not Hearing.SILENT:
+        else:
             self._doubt, self._silent = now, now + LOSS
 
     def doubted(self, now: float) -> bool:
