@@ -264,6 +264,15 @@ async def test_tags_that_are_not_taken_are_tried_again_at_the_next_looks_only(au
         assert not any(fact.trouble for fact in room.facts)
 
 
+@pytest.mark.usefixtures("hurried")
+async def test_tags_that_the_agent_has_are_not_told(auth: Path) -> None:
+    room = Room(agent([member("h1", Tags={"run": "1"})]))
+    async with asking(room, auth) as asker:
+        asker.sync({"run": "1"})
+        await async_wait_for(lambda: room.asked.count("members") > 3)
+    assert "tags" not in room.asked
+
+
 async def test_new_tags_do_not_wait_for_the_next_look(
     auth: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,6 +285,7 @@ async def test_new_tags_do_not_wait_for_the_next_look(
     class Slow(Room):
         async def answer(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
             if request["Command"] == "tags":
+                assert not begun.is_set() or gate.is_set(), "one after the other"
                 begun.set()
                 await gate.wait()
                 tags.clear()
@@ -294,6 +304,7 @@ async def test_new_tags_do_not_wait_for_the_next_look(
         await async_wait_for(lambda: room.asked.count("members") > looks)
         gate.set()
         await async_wait_for(lambda: tags == {"run": "2"})
+        assert room.connections == 3  # for the looks, and one for each word of tags
     assert len([r for r in caplog.records if "too long for Serf" in r.message]) == 1
 
 
