@@ -1,7 +1,8 @@
 """Where movable workloads are now: what this host runs, and what others report.
 
 Reads the reports of hosts that are not lost, and the workloads here. Promises: what a host that is
-only suspected holds still counts as held; what this host ran before it booted does not.
+only suspected holds still counts as held, but not as ready; what this host ran before it booted
+counts as neither.
 """
 
 from __future__ import annotations
@@ -67,9 +68,8 @@ def elsewhere(fleet: Fleet, name: str, claim: Claim, now: float) -> dict[str, Co
         running = host.report.running.get(name) if host.report else None
         if running is None or not running.slots or gone_at(host, claim) <= now:
             continue
-        found[host.name] = Copy(
-            frozenset(running.slots), frozenset(running.ready), running.digest, running.idle
-        )
+        ready = frozenset(running.ready) if host.told else frozenset()
+        found[host.name] = Copy(frozenset(running.slots), ready, running.digest, running.idle)
     return found
 
 
@@ -90,7 +90,7 @@ def is_waiting(fleet: Fleet, now: float) -> bool:
 def _has_told(host: Host) -> bool:
     if host.lost or host.hearing is Hearing.SILENT:
         return True
-    return host.hearing is Hearing.HEARD and host.report is not None
+    return host.hearing is Hearing.HEARD and host.told
 
 
 def rank(name: str, host: str) -> bytes:

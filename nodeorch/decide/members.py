@@ -85,7 +85,7 @@ def link_seen(world: World, fact: LinkSeen, now: float) -> World:
     if fact.hearing is not Hearing.HEARD:
         # What it last said is old from here on.
         none: frozenset[str] = frozenset()
-        fresh = replace(fresh, says_silent=none, says_answers=none, says_hears=none)
+        fresh = replace(fresh, told=False, says_silent=none, says_answers=none, says_hears=none)
     elif fact.run:
         if host.lost and host.run == fact.run:
             wrong = world.fleet.wrong_suspicions + 1
@@ -109,7 +109,7 @@ def opinion_seen(world: World, fact: OpinionSeen, now: float) -> World:
 
 def report_seen(world: World, fact: ReportSeen, now: float) -> World:
     host = world.fleet.hosts.get(fact.report.host)
-    return world if host is None else _put(world, replace(host, report=fact.report))
+    return world if host is None else _put(world, replace(host, report=fact.report, told=True))
 
 
 def depart(world: World, name: str, words: str, wall: float = 0.0, term: int = 0) -> World:

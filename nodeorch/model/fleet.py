@@ -225,7 +225,9 @@ class Host(_Frozen, frozen=True):
     says_answers: frozenset[str] = frozenset()
     says_hears: frozenset[str] = frozenset()
     report: Report | None = None
-    """The last; it may be old unless the host is heard."""
+    """The last; what it says of readiness counts only while it is ``told``."""
+    told: bool = False
+    """The report was told since the host was last not heard."""
     standing: Standing = Standing.UNKNOWN
     since: float = 0.0
     """Of the standing."""

@@ -226,6 +226,8 @@ class Fleet:
                 run = f"{name}-{self.hosts[name].boots}"
                 host.once(f"link {name}", LinkSeen(name, Hearing.HEARD, run=run))
             elif self.now - host.heard_at.setdefault(name, self.now) >= SILENT_AFTER:
+                for key in ("opinion", "report"):  # both are said anew on the next link
+                    host.told.pop(f"{key} {name}", None)
                 host.once(f"link {name}", LinkSeen(name, Hearing.SILENT, words="no answer"))
 
     def _talk(self, host: FleetHost) -> None:

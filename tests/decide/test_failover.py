@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nodeorch.model.actions import StopContainer
-from nodeorch.model.fleet import Standing
+from nodeorch.model.facts import LinkSeen
+from nodeorch.model.fleet import Hearing, Standing
 from nodeorch.model.placing import Failback, Failover, FailoverMode, Placement
 from nodeorch.model.workload import Workload
 from tests.decide.fleetstory import Fleet
@@ -235,3 +236,19 @@ def test_failover_taken_away_while_it_is_elsewhere_leaves_no_gap():
     fleet.never_none.add("web")
     fleet.declare("h1", workload("web")).run(5)
     assert fleet.where("web") == ["h1"]
+
+
+def test_what_a_host_said_before_it_went_off_is_no_reason_to_give_back():
+    """Its last report said that it runs the workload; now it is heard and has not reported yet."""
+    fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4)
+    taker = fleet.hosts[other_than("h1", fleet)]
+    fleet.hosts["h1"].power = True
+    taker.tell(LinkSeen("h1", Hearing.HEARD, run="h1-2"))
+    taker.settle()
+    assert fleet.copies("web") == {taker.name: 1}
+
+
+def test_what_runs_elsewhere_is_told_once():
+    fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4).start("h1").run(20)
+    words = [w for w in fleet.told("h1") if w.startswith(("Elsewhere", "Placed"))]
+    assert len(words) <= 2, words

@@ -206,6 +206,7 @@ class TlsPeers:
             former.dismiss("a newer link of the same host takes its place")
         self._teller.greet(link)
         if peer := self._peers.get(host):
+            peer.opinion = peer.report = None  # what was said on a former link is old
             self._heard(host, peer, now)
         self._puller.offer(host, link.hello.stamps)
 
