@@ -88,6 +88,7 @@ do_freeze() {
 
 start_host() {
   local host=$1 outer init
+  # shellcheck disable=SC2034  # read by lib.sh
   STEP="start $host"
   disk_make "$host"
   group_make "$host"
@@ -110,6 +111,7 @@ start_host() {
 }
 
 no_boot() {
+  # shellcheck disable=SC2034  # read by lib.sh
   LOG=$DIR/hosts/$1/boot.log
   fail "$2" "look at the lines below and at $DIR/hosts/$1/disk/var/log"
 }
@@ -125,7 +127,8 @@ cut_power() {
   local host=$1 init
   if switch_there; then port_set "$host" down 2>/dev/null || true; fi
   if init=$(init_of "$host"); then
-    kill -KILL "$init" # the kernel kills all that is in its PID namespace
+    kill -KILL "$init" # the kernel kills all that is in its PID namespace, frozen or not
+    printf '0\n' >"$(unified)/$GROUP/$host/cgroup.freeze" # who waits for it, outside, was frozen as well
     wait_for 3000 is_off "$host" || fail "process $init does not end" "see ps -o stat,wchan -p $init"
   fi
   rm -f "$RUN/$host.pid"

@@ -8,11 +8,12 @@ is_joined() { [[ -e $DIR/hosts/$1/disk/etc/nodeorch/cluster/serf.json ]]; }
 
 join_hosts() {
   local count=$1 index token pids=() pid failed=0
-  [[ -e $DIR/app/nodeorch/cli/cluster.py ]] || return 0
   if ! is_joined h1; then
     step "make a fleet on h1"
     quiet inside h1 nodeorch cluster init lab --address "$(address_of h1)" || fail "nodeorch cluster init failed" "look at the lines below"
     restart_daemon h1
+    wait_for 1500 in_switch bash -c "exec 3<>/dev/tcp/$(address_of h1)/7444" ||
+      fail "nodeorchd on h1 does not listen for the others" "run packaging/lab shell h1 cat /var/log/nodeorchd.log"
   fi
   step "join the others to it"
   for ((index = 2; index <= count; index++)); do
@@ -35,7 +36,7 @@ join_host() {
   restart_daemon "$1"
 }
 
-restart_daemon() { inside "$1" sh -c 'kill -TERM $(cat /run/lab/nodeorchd.pid)'; }
+restart_daemon() { inside "$1" pkill --pidfile /run/lab/nodeorchd.pid; }
 
 # sees HOST COUNT: so many hosts are up by its account, itself among them
 sees() { [[ $(inside "$1" nodeorch members | grep -cw up) -ge $2 ]]; }

@@ -13,6 +13,7 @@ prepare() {
   chmod 0700 "$DIR/hosts" # a disk has a copy of /etc
   : >"$MARK"
   forget_last_boot
+  # shellcheck disable=SC2034  # read by lib.sh
   LOG=$DIR/lab.log
   packages
   environment

@@ -25,8 +25,8 @@ link() {
   fi
   words=$(in_switch nft list set bridge lab cut | sed -n 's/.*"\(h.\)" \. "\(h.\)".*/\1 . \2/p' | awk -v h="$host" '
     $1 == h { to[$3] } $3 == h { from[$1] }
-    END { for (x in to) if (x in from) all = all "," x; else out = out ",>" x
-          for (x in from) if (!(x in to)) out = out ",<" x
+    END { for (i = 1; i <= 9; i++) { x = "h" i
+            if (x in to) { if (x in from) all = all "," x; else out = out ",>" x } else if (x in from) out = out ",<" x }
           print substr(all out, 2) }')
   echo "${words:+cut: }${words:-whole}$(loss_of "$host")"
 }

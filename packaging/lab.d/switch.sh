@@ -85,7 +85,7 @@ do_heal() {
 
 do_loss() {
   local percent=$1 host=${2-} drop
-  [[ $# -le 2 && $percent =~ ^[0-9]+$ && $percent -le 100 ]] || usage
+  [[ $# -le 2 && $percent =~ ^[0-9]{1,2}$ ]] || usage
   drop="numgen random mod 100 < $percent drop"
   if [[ -z $host ]]; then
     printf 'flush chain bridge lab loss\nadd rule bridge lab loss %s\n' "$drop"

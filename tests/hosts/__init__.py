@@ -1,0 +1,1 @@
+"""System tests of several real hosts, on packaging/lab."""
