@@ -57,12 +57,13 @@ class Agent:
     def start(self) -> Agent:
         """Running and listening when it returns."""
         with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 ["serf", "agent", f"-config-file={self._config}"], stdout=log, stderr=log
             )
-        self.pid = self._process.pid
-        wait_for(lambda: "agent running!" in self.log() or self._process.poll(), 10, self.log())
-        assert self._process.poll() is None, self.log()
+        self.pid = process.pid
+        # Serf ends with 0, too.
+        wait_for(lambda: "agent running!" in self.log() or process.poll() is not None, 10)
+        assert process.poll() is None, self.log()
         return self
 
     def log(self) -> str:
