@@ -148,6 +148,8 @@ class Link:
         if got.type is WSMsgType.CLOSE and got.extra:
             self.ended = self.ended or f"it closed the link: {str(got.extra)[:_WORDS]}"
         failed = self._ws.exception()
+        if isinstance(failed, aiohttp.WebSocketError):
+            raise Unfit(f"what it says is no message: {str(failed)[:200]}")
         self.ended = self.ended or (str(failed)[:200] if failed else "") or "the link was lost"
         return None
 
