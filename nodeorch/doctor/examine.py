@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
-from nodeorch.doctor import look_kernel, look_node, look_podman
+from nodeorch.doctor import look_cluster, look_kernel, look_node, look_podman
 from nodeorch.doctor.catalogue import CATALOGUE
 from nodeorch.doctor.facts import Facts
 from nodeorch.doctor.finding import Finding, Severity
@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     look_node.specs,
     look_node.daemon,
     look_node.serf,
+    *look_cluster.CHECKS,
     look_kernel.kernel,
     look_kernel.cgroups,
     look_kernel.controllers,

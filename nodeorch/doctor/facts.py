@@ -76,6 +76,40 @@ class Daemon(Struct, frozen=True):
     """Why it holds deletions back; empty: it does not."""
 
 
+class Certificate(Struct, frozen=True):
+    name: str
+    left: float
+    """Seconds; below 0 when it has ended."""
+    life: float
+    """Seconds, all of them."""
+    fits: bool
+    """The key beside it, and the fleet's CA."""
+
+
+class Fleet(Struct, frozen=True):
+    """What this host has of the fleet that it is in."""
+
+    name: str
+    files: str
+    address: str
+    port: int
+    serf: str
+    """Address and port of Serf's RPC."""
+    serf_installed: bool = True
+    serf_listens: bool = True
+    door_trouble: str = ""
+    """Why nobody is reached where the other hosts reach this one; empty: somebody is."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """Of its files: (code, sentence), as clusterfiles has them."""
+    certificate: Certificate | None = None
+
+
+class Etcd(Struct, frozen=True):
+    endpoint: str
+    trouble: str = ""
+    version: str = ""
+
+
 class Facts(Struct, frozen=True):
     # who looks
     root: bool = True
@@ -172,6 +206,13 @@ class Facts(Struct, frozen=True):
     daemon_denied: bool = False
     version: str = ""
     """Of this command."""
+
+    # several hosts
+    node: str = ""
+    """This node's name; empty: nobody asked."""
+    fleet: Fleet | None = None
+    """None: this host is alone."""
+    etcds: tuple[Etcd, ...] = ()
 
     # others
     serfs: tuple[Serf, ...] = ()

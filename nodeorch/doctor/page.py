@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nodeorch.doctor.catalogue_cluster import CLUSTER
 from nodeorch.doctor.catalogue_kernel import KERNEL
 from nodeorch.doctor.catalogue_node import NODE
 from nodeorch.doctor.catalogue_podman import PODMAN
@@ -36,7 +37,12 @@ belongs, the paths of the configuration. In the list below what is filled in sta
 `--json` prints `{"ok": …, "findings": [{"code", "severity", "found", "means", "fix"}],
 "unseen": […]}`.
 """
-GROUPS = (("Podman", PODMAN), ("nodeorch, its files and its company", NODE), ("The host", KERNEL))
+GROUPS = (
+    ("Podman", PODMAN),
+    ("nodeorch, its files and its company", NODE),
+    ("Several hosts", CLUSTER),
+    ("The host", KERNEL),
+)
 
 
 def page() -> str:

@@ -6,7 +6,7 @@ import getpass
 import os
 from typing import Any
 
-from nodeorch.doctor import read_kernel, read_node, read_podman, trial
+from nodeorch.doctor import read_cluster, read_kernel, read_node, read_podman, trial
 from nodeorch.doctor.facts import Facts, Podman
 
 JOURNALS = ("/var/log/journal", "/run/log/journal")
@@ -29,6 +29,9 @@ def read(config: str, socket: str | None, trials: tuple[str, ...]) -> Facts:
     specs, hidden = read_node.specs(settings)
     unseen += hidden
     seen |= specs | read_node.serf() | read_node.daemon(socket or settings.paths.socket)
+    fleet, hidden = read_cluster.fleet(settings)
+    unseen += hidden
+    seen |= fleet | read_cluster.etcds(settings.lease)
     seen |= read_podman.programs() | read_podman.subids()
     about, hidden = _podman(settings.podman.socket, root, trials)
     seen |= about

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from nodeorch.doctor.facts import Daemon, Disk, Facts, Podman, Service, Workload
+from nodeorch.doctor.facts import (
+    Certificate,
+    Daemon,
+    Disk,
+    Facts,
+    Fleet,
+    Podman,
+    Service,
+    Workload,
+)
 
 GIB = 1 << 30
 DISK = Disk("images and containers", "/", 50 * GIB, 100 * GIB, 5_000_000, 6_000_000)
@@ -10,6 +19,10 @@ PODMAN = Podman(conmon="2.1.12", free_locks=2048)
 SERVICE = Service(may_raise_limits=True, nofile=524288, nproc=100_000)
 WORKLOADS = {"web": Workload(pids=256)}
 DAEMON = Daemon("1.0", frozenset({"web"}))
+CERTIFICATE = Certificate("h1", left=300 * 86400.0, life=365 * 86400.0, fits=True)
+FLEET = Fleet(
+    "fleet", "/etc/nodeorch/cluster", "10.0.0.1", 7444, "127.0.0.1:7373", certificate=CERTIFICATE
+)
 
 HEALTHY = Facts(
     kernel="6.12.0-1-amd64",
@@ -48,4 +61,6 @@ HEALTHY = Facts(
     daemon_listens=True,
     daemon=DAEMON,
     version="1.0",
+    node="h1",
+    fleet=FLEET,
 )

@@ -12,17 +12,26 @@ from msgspec.structs import fields, replace
 from nodeorch.adapters.sqlite.schema import MIGRATIONS
 from nodeorch.doctor import look_node
 from nodeorch.doctor.catalogue import CATALOGUE
+from nodeorch.doctor.catalogue_cluster import CLUSTER
 from nodeorch.doctor.catalogue_kernel import KERNEL
 from nodeorch.doctor.catalogue_node import NODE
 from nodeorch.doctor.catalogue_podman import PODMAN as PODMANS
 from nodeorch.doctor.examine import Told, examine, failed
-from nodeorch.doctor.facts import Daemon, Facts, Found, Serf, Service, Workload
+from nodeorch.doctor.facts import Daemon, Etcd, Facts, Found, Serf, Service, Workload
 from nodeorch.doctor.finding import Severity
-from tests.doctor.healthy import DISK, GIB, HEALTHY, PODMAN, SERVICE
+from tests.doctor.healthy import CERTIFICATE, DISK, FLEET, GIB, HEALTHY, PODMAN, SERVICE
 
 OURS = {"nodeorch.workload": "web"}
 V1 = frozenset({"memory", "pids", "cpu", "cpuset", "blkio"})
 NARROW = Service(may_raise_limits=False, nofile=20000, nproc=30000)
+
+ETCDS = tuple(Etcd(f"https://10.0.0.{n}:2379", version="3.5.16") for n in (1, 2))
+DAY = 86400.0
+
+
+def fleet_with(**changes: Any) -> Any:
+    return replace(FLEET, certificate=replace(CERTIFICATE, **changes))
+
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("kernel-too-old", {"kernel": "5.2.9"}),
@@ -94,6 +103,17 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("socket-open", {"socket_mode": 0o666}),
     ("serf-open", {"serfs": (Serf(7, "0.0.0.0", False),), "serf_enabled": True}),
     ("serf-enabled", {"serf_enabled": True}),
+    ("fleet-serf-missing", {"fleet": replace(FLEET, serf_installed=False, serf_listens=False)}),
+    ("fleet-serf-down", {"fleet": replace(FLEET, serf_listens=False)}),
+    ("fleet-files-bad", {"fleet": replace(FLEET, problems=(("E292", "no rpc_auth"),))}),
+    ("fleet-files-open", {"fleet": replace(FLEET, problems=(("E291", "others may read"),))}),
+    ("fleet-certificate-ends", {"fleet": fleet_with(left=80 * DAY)}),
+    ("fleet-certificate-ends", {"fleet": fleet_with(left=-3 * DAY)}),
+    ("fleet-certificate-wrong", {"fleet": fleet_with(name="h2")}),
+    ("fleet-certificate-wrong", {"fleet": fleet_with(fits=False)}),
+    ("fleet-door-shut", {"fleet": replace(FLEET, door_trouble="connection refused")}),
+    ("etcd-silent", {"etcds": (*ETCDS, Etcd("https://10.0.0.3:2379", "no answer within 2 s"))}),
+    ("etcd-old", {"etcds": (*ETCDS, Etcd("https://10.0.0.3:2379", version="3.4.23"))}),
 ]  # fmt: skip
 
 
@@ -124,7 +144,7 @@ def test_each_fault_is_found_alone(code: str, change: dict[str, Any]) -> None:
 
 def test_each_finding_of_the_catalogue_is_found() -> None:
     assert {code for code, _ in FAULTS} == set(CATALOGUE)
-    assert len(CATALOGUE) == len(KERNEL) + len(NODE) + len(PODMANS)
+    assert len(CATALOGUE) == len(KERNEL) + len(NODE) + len(PODMANS) + len(CLUSTER)
 
 
 @pytest.mark.parametrize(("code", "change"), FAULTS, ids=[code for code, _ in FAULTS])
@@ -252,13 +272,51 @@ def test_serf_on_loopback_or_with_a_key_is_no_finding() -> None:
     assert only(bare, "serf-open").fix.startswith("kill 7")
 
 
+def test_a_certificate_that_will_be_renewed_by_itself_is_no_finding() -> None:
+    assert codes(replace(HEALTHY, fleet=fleet_with(left=110 * DAY))) == []
+    ended = only(replace(HEALTHY, fleet=fleet_with(left=-3 * DAY)), "fleet-certificate-ends")
+    assert ended.severity is Severity.ERROR and "ended 3 days ago" in ended.found
+    assert codes(replace(HEALTHY, fleet=replace(FLEET, certificate=None))) == []
+
+
+def test_the_certificate_says_which_of_the_two_is_wrong() -> None:
+    other = only(replace(HEALTHY, fleet=fleet_with(name="h2")), "fleet-certificate-wrong")
+    assert "is of h2, this node is h1" in other.found
+    unfit = only(replace(HEALTHY, fleet=fleet_with(fits=False)), "fleet-certificate-wrong")
+    assert "does not belong to node.key" in unfit.found
+
+
+def test_a_door_is_missed_only_where_a_daemon_answers() -> None:
+    """Else that nobody listens is told already."""
+    shut = replace(FLEET, door_trouble="connection refused")
+    assert codes(replace(HEALTHY, fleet=shut, daemon=None, daemon_listens=False)) == ["daemon-down"]
+
+
+def test_without_a_majority_of_etcd_it_is_grave() -> None:
+    silent = tuple(replace(each, trouble="no answer") for each in ETCDS)
+    one = replace(HEALTHY, etcds=(*ETCDS, silent[0]))
+    assert only(one, "etcd-silent").severity is Severity.WARNING
+    for members in (silent, (ETCDS[0], silent[1])):
+        told = [t for t in examine(replace(HEALTHY, etcds=members)) if t.code == "etcd-silent"]
+        assert {t.severity for t in told} == {Severity.ERROR}
+
+
+def test_how_serf_is_started_is_by_who_runs_it() -> None:
+    down = replace(HEALTHY, fleet=replace(FLEET, serf_listens=False))
+    assert only(down, "fleet-serf-down").fix == "systemctl enable --now nodeorch-serf.service"
+    other = only(replace(down, config="/srv/h2/nodeorch.toml"), "fleet-serf-down")
+    assert other.fix == "serf agent -config-file /etc/nodeorch/cluster/serf.json &"
+
+
 def test_every_fact_is_used() -> None:
     """A fact that no check reads is not worth looking at."""
     import inspect
 
     from nodeorch.doctor import examine as examining
-    from nodeorch.doctor import look_kernel, look_podman
+    from nodeorch.doctor import look_cluster, look_kernel, look_podman
 
-    source = "".join(map(inspect.getsource, (examining, look_kernel, look_node, look_podman)))
+    source = "".join(
+        map(inspect.getsource, (examining, look_cluster, look_kernel, look_node, look_podman))
+    )
     unused = {f.name for f in fields(Facts)} - set(re.findall(r"facts\.(\w+)", source))
     assert unused == {"root", "unseen"}
