@@ -33,19 +33,24 @@ exec httpd -f -p 8080 -h /tmp"""]
 {workload}
 [resources]
 memory = "16MiB"
-[[ports]]
-container = 8080
-host = {port}
-address = "0.0.0.0"
-[stop]
+{ports}[stop]
 grace = "200ms"
 signal = "KILL"
 {more}'''
 
 
-def serving(name: str, port: int, more: str = "", workload: str = "") -> str:
-    """A spec that can be watched. ``workload``: more lines for that table."""
-    return SERVING.format(name=name, port=port, more=more, workload=workload)
+PORTS = """\
+[[ports]]
+container = 8080
+host = {port}
+address = "0.0.0.0"
+"""
+
+
+def serving(name: str, port: int | None, more: str = "", workload: str = "") -> str:
+    """A spec that can be watched, if it has a port. ``workload``: more lines for that table."""
+    ports = "" if port is None else PORTS.format(port=port)
+    return SERVING.format(name=name, ports=ports, more=more, workload=workload)
 
 
 class Answer(NamedTuple):
