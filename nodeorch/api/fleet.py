@@ -9,8 +9,11 @@ from msgspec import Struct
 
 from nodeorch.api.call import Call, Problem, answer
 from nodeorch.decide import fleetview
+from nodeorch.decide.graves import take_refusal
+from nodeorch.decide.mirrors import removal_refusal
 from nodeorch.decide.status import Surroundings
 from nodeorch.decide.whereabouts import home_of
+from nodeorch.model.facts import HostRemoved
 from nodeorch.model.fleetview import KeysView, SaidView
 
 
@@ -42,7 +45,7 @@ async def homes(call: Call) -> StreamResponse:
 async def take(call: Call) -> StreamResponse:
     force = (await call.body(Take)).force
     async with call.edit_lock:  # its spec file is written here
-        _not_if(fleetview.take_refusal(call.supervisor.world, call.name, force))
+        _not_if(take_refusal(call.supervisor.world, call.name, forced=force))
         if call.dry_run:
             home = home_of(call.supervisor.world, call.name)
             words = f"{call.name}: its home would be this host, no more {home}"
@@ -53,10 +56,7 @@ async def take(call: Call) -> StreamResponse:
 async def leave(call: Call) -> StreamResponse:
     world = call.supervisor.world
     host = (await call.body(Leave)).host or world.fleet.me
-    if host not in world.fleet.hosts and host != world.fleet.me:
-        words = f'cannot {call.does}: there is no host "{host[:80]}"; see `nodeorch members`'
-        raise Problem(404, words, "NotFound")
-    _not_if(fleetview.leave_refusal(world, host))
+    _not_if(removal_refusal(world, HostRemoved(host, by="")))
     if call.dry_run:
         return answer(SaidView(f"{host} would leave the fleet for good", dry_run=True))
     return answer(SaidView(await call.supervisor.leave(host, await call.by())))
@@ -65,7 +65,7 @@ async def leave(call: Call) -> StreamResponse:
 async def keys(call: Call) -> StreamResponse:
     body = await call.body(Keys)
     if not call.supervisor.world.fleet.on:
-        _not_if(f"cannot {call.does}: {fleetview.ALONE}")
+        _not_if(f"cannot {call.does}: this host is in no fleet; see `nodeorch members`")
     if bool(body.key) != (body.verb != "list"):
         raise call.bad(f'"{body.verb}" with key "{body.key[:4]}…"', 'give a key, to "list" none')
     if call.dry_run:

@@ -25,7 +25,7 @@ REF = "#/components/schemas/{name}"
 WORDS = {
     400: "The request is not understood: a parameter, the body, or the name.",
     403: "The peer's role does not permit it.",
-    404: "There is no such workload, generation, change, run or host.",
+    404: "There is no such workload, generation, change or run.",
     408: "Not in time: the body did not come, or what was waited for is not so yet.",
     409: "The state of the workload or of the node does not allow it.",
     413: "The body is too large: 64 KiB, 1 MiB of apply.",

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nodeorch.api.state import Supervisor
 from nodeorch.decide.results import QUIET, VERBS, verb
+from nodeorch.decide.seats import refused
 from nodeorch.decide.whereabouts import holders, listed, placement
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.facts import Fact
@@ -20,6 +21,9 @@ LOOKING = frozenset(VERBS[kind] for kind in QUIET)
 
 AT_REST = frozenset({Code.POLICY, Code.COMPLETED, Code.OPERATOR, Code.STOPPED, Code.SCHEDULED})
 """Holds that wait for nothing: the workload is as it shall be."""
+
+EXPLAINED = 20
+"""Of how many workloads that change it is told where they belong: each is a look at all hosts."""
 
 WORDS = 3
 """How many reasons of one workload are told."""
@@ -60,16 +64,25 @@ def compare(
         )
         for name in names
     ]
-    return [_placed(before, after, one) for one in plans] if after.fleet.on else plans
+    if not after.fleet.on:
+        return plans
+    told = {plan.workload for plan in [p for p in plans if p.verb != "none"][:EXPLAINED]}
+    now = supervisor.clock.now()
+    return [
+        _placed(before, after, plan, refused(after, plan.workload, now))
+        if plan.workload in told
+        else plan
+        for plan in plans
+    ]
 
 
-def _placed(before: World, after: World, plan: WorkloadPlan) -> WorkloadPlan:
+def _placed(before: World, after: World, plan: WorkloadPlan, no: Mapping[str, str]) -> WorkloadPlan:
     """With what it means for other hosts."""
     name, me = plan.workload, before.fleet.me
     if plan.verb == "delete":
         others = [host for host in holders(before, name, me) if host != me]
         return replace(plan, words=f"{plan.words}; on {listed(others)}, too") if others else plan
-    return replace(plan, placement=placement(after, name))
+    return replace(plan, placement=placement(after, name, no))
 
 
 def _reasons(plan: Plan, busy: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from aiohttp.web import StreamResponse
 from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
 from nodeorch.api.events import event_view
 from nodeorch.decide.fleetview import home_view, why_absent
+from nodeorch.decide.seats import refused
 from nodeorch.decide.status import Surroundings
 from nodeorch.decide.whereabouts import placement
 from nodeorch.model.view import GenerationView, WhyView
@@ -35,11 +36,12 @@ async def why(call: Call) -> StreamResponse:
     entries = await supervisor.store.entries(workload=name, last=last)
     world, views = supervisor.world, supervisor.status(name)
     absent = None if views else home_view(world, name)
+    now = supervisor.clock.now()
+    no = refused(world, name, now)
     if absent is not None:
-        wall, now = supervisor.clock.wall(), supervisor.clock.now()
-        lines = why_absent(world, absent, Surroundings(now=now, wall=wall))
+        lines = why_absent(world, absent, no, Surroundings(now=now, wall=supervisor.clock.wall()))
     elif views:
-        lines = [*placement(world, name), *supervisor.why_now(name)]
+        lines = [*placement(world, name, no), *supervisor.why_now(name)]
     elif entries:
         lines = ["it is not declared any more"]
     else:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from nodeorch.decide.graves import buried
 from nodeorch.decide.moments import rfc3339
 from nodeorch.decide.room import requested
 from nodeorch.decide.whereabouts import (
@@ -30,8 +31,6 @@ from nodeorch.model.world import World
 
 if TYPE_CHECKING:
     from nodeorch.decide.status import Surroundings
-
-ALONE = "this host is alone; `nodeorch cluster init` begins a fleet"
 
 THERE = (Standing.UP, Standing.UNSUPERVISED, Standing.SUSPECTED)
 """What a host runs that has one of these may run on."""
@@ -135,60 +134,26 @@ def home_view(world: World, name: str) -> HomeView | None:
     return _home(world, home, declared, holders(world, name, home), orphan)
 
 
-def why_absent(world: World, view: HomeView, around: Surroundings) -> list[str]:
+def why_absent(
+    world: World, view: HomeView, refused: Mapping[str, str], around: Surroundings
+) -> list[str]:
     """Of a workload that is declared elsewhere and is not here: why."""
     lines = [f"its home is {view.home}{which_is(world.fleet, view.home, around)}"]
     lines += [runs_on(world, view.name, view.home) or "no host says that it runs it"]
     if not view.movable:
         lines.append("it stays on its home: its [failover] mode is none")
-    return [*lines, *view.conflicts, *placement(world, view.name)]
-
-
-def take_refusal(world: World, name: str, force: bool = False) -> str | None:
-    """Why this host cannot become the home of a workload; None: it can."""
-    fleet, home = world.fleet, home_of(world, name)
-    words = f"cannot take {name}"
-    if not fleet.on:
-        return f"{words}: {ALONE}"
-    if not home:
-        return f"{words}: no host declares it; see `nodeorch home list`"
-    if home == fleet.me:
-        return f"{words}: its home is this host"
-    standing = standing_of(fleet, home)
-    view = fleet.views.get(home)
-    if view is not None and name not in view.declared and standing is Standing.UP:
-        return None  # an orphan: its home cannot change it either
-    if standing is Standing.UP:
-        return f"{words}: its home {home} is up; change it there"
-    if standing in (Standing.UNSUPERVISED, Standing.SUSPECTED) and not force:
-        return f"{words}: its home {home} may be there ({standing.value}); else use --force"
-    if fleet.brake is not None and not force:
-        return f"{words}: {fleet.brake.words}; if {home} is gone all the same, use --force"
-    return None
-
-
-def leave_refusal(world: World, host: str) -> str | None:
-    """Why a host cannot be removed from the fleet; None: it can."""
-    fleet = world.fleet
-    if not fleet.on:
-        return f"cannot remove {host}: {ALONE}"
-    if host == fleet.me:
-        return None
-    if host not in fleet.hosts:
-        return f"cannot remove {host}: there is no such host; see `nodeorch members`"
-    if fleet.hosts[host].standing is Standing.UP:
-        return f"cannot remove {host}: it is up; run `nodeorch cluster leave` there"
-    return None
+    return [*lines, *view.conflicts, *placement(world, view.name, refused)]
 
 
 def _declared(world: World) -> dict[Key, tuple[Declared, bool]]:
     """What is listed as of the fleet, and whether its home does not know of it any more."""
-    fleet = world.fleet
+    fleet, graves = world.fleet, world.fleet.record.graves
     found: dict[Key, tuple[Declared, bool]] = {}
     for home, view in fleet.views.items():
         if home != fleet.me:
             found |= {(home, name): (declared, True) for name, declared in view.orphans.items()}
             found |= {(home, name): (declared, False) for name, declared in view.declared.items()}
+    found = {key: f for key, f in found.items() if not buried(graves, *key, f[0].term)}
     if fleet.view is not None:
         for name, declared in fleet.view.declared.items():
             if movable(declared.workload):

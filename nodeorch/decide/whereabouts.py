@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from nodeorch.decide.graves import mirrored, overruled
 from nodeorch.decide.ready import is_ready
 from nodeorch.model.fleet import Fleet, Host, Running, Seat, Standing, movable
 from nodeorch.model.placing import Scope
 from nodeorch.model.view import WorkloadView
-from nodeorch.model.world import WorkloadState, World
+from nodeorch.model.world import Code, WorkloadState, World
 
 if TYPE_CHECKING:
     from nodeorch.decide.status import Surroundings
@@ -28,13 +29,12 @@ def home_of(world: World, name: str) -> str:
     fleet = world.fleet
     state = world.workloads.get(name)
     if state is not None:
-        return state.record.home or fleet.me
+        return state.record.home or overruled(world, state) or fleet.me
     claim = fleet.claims.get(name)
     if claim is not None:
         return claim.home
-    found = [(d.term, home) for home, v in fleet.views.items() if (d := v.declared.get(name))]
-    found = found or [(d.term, h) for h, v in fleet.views.items() if (d := v.orphans.get(name))]
-    return max(found)[1] if found else ""
+    homes = mirrored(world, name)
+    return min(homes, key=lambda home: (-homes[home].term, home), default="")
 
 
 def holders(world: World, name: str, home: str) -> dict[str, Running]:
@@ -43,7 +43,7 @@ def holders(world: World, name: str, home: str) -> dict[str, Running]:
     for host in telling(world.fleet):
         running = host.report.running.get(name) if host.report else None
         if running is not None and running.home == home and running.slots:
-            found[host.name] = running
+            found[host.name] = running if host.told else replace(running, ready=())
     state = world.workloads.get(name)
     if state is not None and (state.record.home or world.fleet.me) == home:
         found |= own(world, state)
@@ -80,13 +80,14 @@ def standing_of(fleet: Fleet, host: str) -> Standing:
     return fleet.hosts[host].standing
 
 
-def placement(world: World, name: str) -> list[str]:
-    """Where it belongs and why, and why it cannot run elsewhere: a line each."""
+def placement(world: World, name: str, refused: Mapping[str, str]) -> list[str]:
+    """Where it belongs and why, and which hosts cannot run it, as decide/seats.py:refused says:
+    a line each."""
     seat = world.fleet.seats.get(name)
     if seat is None:
         return []
-    refused = [f"cannot run on {host}: {why}" for host, why in sorted(seat.refused.items())]
-    return [*_belongs(seat), *refused]
+    no = [f"cannot run on {host}: {why}" for host, why in sorted(refused.items())]
+    return [*_belongs(seat), *no]
 
 
 def _belongs(seat: Seat) -> list[str]:
@@ -98,7 +99,8 @@ def _belongs(seat: Seat) -> list[str]:
     if not places:
         return [f"finds no place: {why}" if homeless else why]
     lacking = f"{homeless} of {len(seat.hosts)} replicas find no place"
-    return [f"belongs on {listed(places)}: {why}", *([lacking] if homeless else [])]
+    belongs = f"belongs on {listed(places)}"
+    return [belongs if why == belongs else f"{belongs}: {why}", *([lacking] if homeless else [])]
 
 
 def in_fleet(
@@ -137,7 +139,7 @@ def _elsewhere(world: World, state: WorkloadState, home: str) -> tuple[str, str]
     if runs:
         return "elsewhere", runs
     pending = seat is None or seat.wait or not any(seat.hosts)
-    reason = next(iter(placement(world, name)), "its place is worked out")
+    reason = _belongs(seat)[0] if seat is not None else "its place is worked out"
     return ("pending" if pending else "elsewhere"), reason
 
 
@@ -170,12 +172,15 @@ def _troubles(held: Mapping[str, Running]) -> str:
 
 def _for_whom(world: World, state: WorkloadState, around: Surroundings) -> str:
     home, fleet = state.record.home, world.fleet
+    seat = fleet.seats.get(state.workload.name)
+    why = f": {seat.why.words}" if seat is not None else ""
     if not state.slots:
-        return f"is given back to {home}"
+        return f"is given up here{why}"
     if standing_of(fleet, home) is not Standing.UP:
         return f"runs here for {home}{which_is(fleet, home, around)}"
-    seat = fleet.seats.get(state.workload.name)
-    return f"runs here for {home}" + (f": {seat.why.words}" if seat is not None else "")
+    if seat is not None and seat.why.code is Code.TAKEN_OVER:
+        return seat.why.words
+    return f"runs here for {home}{why}"
 
 
 def which_is(fleet: Fleet, home: str, around: Surroundings) -> str:

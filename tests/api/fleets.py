@@ -4,7 +4,7 @@ web      ours, may fail over, runs on h2
 db       ours, stays
 spread   ours, three replicas: one here, one on h2, one without a place
 cache    h3's, runs here
-afar     h3's, runs on h2, cannot run here
+afar     h3's, runs on h2, in a zone that is not here
 pinned   h2's, stays there
 lost     h2's, of a former database of it
 """
@@ -28,7 +28,7 @@ from nodeorch.model.fleet import (
     Standing,
     View,
 )
-from nodeorch.model.placing import Failover, FailoverMode, Scope
+from nodeorch.model.placing import Failover, FailoverMode, Placement, Scope
 from nodeorch.model.workload import Main, Resources, Workload
 from nodeorch.model.world import Code, Why, World
 from tests.api.harness import Harness, spec
@@ -38,6 +38,9 @@ BEGAN = WALL + 940.0
 """When h2 began to run web: a minute before the stand-in's clock."""
 
 GIB = 1 << 30
+
+
+AFAR = Placement(constraints={"zone": ("a", "b")})
 
 
 def workload(
@@ -50,6 +53,7 @@ def workload(
         main=Main(name=name, image="localhost/web:1", scope=scope, replicas=replicas),
         resources=Resources(memory=64 << 20),
         failover=Failover(mode=mode),
+        placement=AFAR if name == "afar" else Placement(),
     )
 
 
@@ -77,6 +81,7 @@ def h2(**runs: Running) -> Host:
         address="10.0.0.2",
         serf=MemberStatus.ALIVE,
         hearing=Hearing.HEARD,
+        told=True,
         report=report,
         standing=Standing.UP,
         since=700.0,
@@ -138,10 +143,10 @@ def fleet() -> Fleet:
             "afar": Claim("h3", declared("afar", term=2)),
         },
         seats={
-            "web": Seat((), WAS_DOWN, ("h2",), refused={"h3": "it is down"}),
-            "spread": Seat((0,), SPREAD, ("h1", "h2", ""), refused={"h3": "it is down"}),
+            "web": Seat((), WAS_DOWN, ("h2",)),
+            "spread": Seat((0,), SPREAD, ("h1", "h2", "")),
             "cache": Seat((0,), LOST, ("h1",)),
-            "afar": Seat((), LOST, ("h2",), refused={"h1": "label zone is b, not a"}),
+            "afar": Seat((), LOST, ("h2",)),
         },
         wrong_suspicions=2,
         takeovers=5,

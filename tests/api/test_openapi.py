@@ -102,7 +102,6 @@ BODIES: dict[str, Any] = {
     "/v1/workloads/{name}/scale": {"replicas": 3},
     "/v1/workloads/{name}/exec": frame(BEGIN, b'{"command": ["true"]}'),
     "/v1/workloads/{name}/copy-in": b"\0" * 1024,
-    "/v1/cluster/leave": {"host": "h3"},
     "/v1/cluster/keys": {"verb": "list"},
 }
 """Of those that need more than {}."""

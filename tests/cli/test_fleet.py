@@ -71,7 +71,7 @@ def test_a_host_that_is_alone_says_so(harness: Harness, cli: Cli) -> None:
     assert "HOST" not in cli("status")[1]
     code, out, err = cli("home", "take", "web")
     assert (code, out) == (1, "")
-    assert err == f"nodeorch: cannot take web: {ALONE}"
+    assert err == ("nodeorch: cannot take web: this host is in no fleet; see `nodeorch members`\n")
 
 
 def test_a_fleet_without_anything_that_moves(harness: Harness, cli: Cli) -> None:
