@@ -15,7 +15,7 @@ import pytest
 from nodeorch.adapters.sqlite.schema import MIGRATIONS
 from nodeorch.cli.main import run
 from nodeorch.doctor import look_node, read
-from nodeorch.doctor.catalogue import CATALOGUE
+from nodeorch.doctor.examine import CHECKS
 from nodeorch.doctor.facts import Facts
 from tests.api.harness import WEB, Harness
 from tests.cli import golden
@@ -41,7 +41,7 @@ def ill(**change: object) -> Facts:
 
 
 def test_all_is_well(cli: Cli, host: list[Facts]) -> None:
-    assert cli("doctor") == (0, f"{len(CATALOGUE)} checks: all is well\n", "")
+    assert cli("doctor") == (0, f"{len(CHECKS)} checks: all is well\n", "")
     code, out, _ = cli("doctor", "--json")
     assert (code, json.loads(out)) == (0, {"ok": True, "findings": [], "unseen": []})
 
@@ -58,7 +58,7 @@ def test_what_is_printed(cli: Cli, host: list[Facts]) -> None:
     )
     code, out, err = cli("doctor")
     assert (code, err) == (1, "")
-    golden.check("doctor", out.replace(f"\n{len(CATALOGUE)} checks:", "\nN checks:"))
+    golden.check("doctor", out.replace(f"\n{len(CHECKS)} checks:", "\nN checks:"))
 
 
 def test_warnings_fail_only_when_strict(cli: Cli, host: list[Facts]) -> None:
