@@ -12,8 +12,8 @@ LITTLE = 0.25
 """Of a certificate's life. nodeorchd renews it when a third is left."""
 OPEN = "E291"
 """Of the problems with files: others may read, or change them."""
-LEASES_HOLD = (3, 4, 31)
-"""The version of etcd from which on a stale leader revokes no lease that was renewed."""
+BAD_LEASES = (((0,), (3, 4, 31)), ((3, 5), (3, 5, 13)))
+"""Versions of etcd (from, until) whose stale leader revokes leases that were renewed."""
 
 
 def serf(facts: Facts) -> Iterator[Finding]:
@@ -71,7 +71,8 @@ def etcd(facts: Facts) -> Iterator[Finding]:
         words = f"etcd at {each.endpoint}: {each.trouble}"
         yield Finding("etcd-silent", words, severity=None if quorum else Severity.ERROR)
     for each in facts.etcds:
-        if (version := _version(each)) and version < LEASES_HOLD:
+        version = _version(each)
+        if version and any(low <= version < high for low, high in BAD_LEASES):
             yield Finding("etcd-old", f"etcd at {each.endpoint} is {each.version}")
 
 

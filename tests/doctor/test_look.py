@@ -114,6 +114,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("fleet-door-shut", {"fleet": replace(FLEET, door_trouble="connection refused")}),
     ("etcd-silent", {"etcds": (*ETCDS, Etcd("https://10.0.0.3:2379", "no answer within 2 s"))}),
     ("etcd-old", {"etcds": (*ETCDS, Etcd("https://10.0.0.3:2379", version="3.4.23"))}),
+    ("etcd-old", {"etcds": (*ETCDS, Etcd("https://10.0.0.3:2379", version="3.5.12"))}),
 ]  # fmt: skip
 
 
