@@ -32,8 +32,8 @@ PER_HOST = 8
 HANDSHAKE = 5.0
 HEADER = 5.0
 """Seconds from the connect to the end of the first request's header."""
-STAY = 30.0
-"""Seconds of a connection without a certificate."""
+STAY = 45.0
+"""Seconds of a connection without a certificate; a join waits for a process that signs."""
 KEEPALIVE = 15.0
 SEND = 60.0
 """Seconds for an answer to be read."""

@@ -123,6 +123,8 @@ class TlsPeers:
         self._arm(now)
 
     def sync(self, out: FleetOut) -> None:
+        if self._closed:
+            return
         before, self.out = self.out, out
         if out.hosts is not before.hosts:
             self._meet()
@@ -167,7 +169,8 @@ class TlsPeers:
 
     def fit(self, host: str, address: str) -> str:
         if host == self._me.host:
-            self._names.taken(host, address)
+            if address:
+                self._names.taken(host, address)
             return "this host has that name itself; give each host a name of its own"
         return "it has left the fleet; join it anew" if host in self.out.refused else ""
 
@@ -313,17 +316,19 @@ class TlsPeers:
 
     def _tick(self) -> None:
         now = self._now()
-        self._knocks.expire(now)
-        for host, peer in self._peers.items():
-            self._look(host, peer, now)
-        self._beats(now)
-        if now >= self._teller.due:
-            self._teller.flush(now)
-        self._puller.tick()
-        self._names.tick()
-        if now >= self._compare_at:
-            self._compare(now)
-        self._arm(now)
+        try:
+            self._knocks.expire(now)
+            for host, peer in self._peers.items():
+                self._look(host, peer, now)
+            self._beats(now)
+            if now >= self._teller.due:
+                self._teller.flush(now)
+            self._puller.tick()
+            self._names.tick()
+            if now >= self._compare_at:
+                self._compare(now)
+        finally:
+            self._arm(now)
 
     def _arm(self, now: float) -> None:
         """Set the timer. What has pauses of seconds is looked at with the beats."""

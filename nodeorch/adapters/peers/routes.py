@@ -52,7 +52,8 @@ class Host(Protocol):
     out: FleetOut
 
     def fit(self, host: str, address: str) -> str:
-        """Why a host with a good certificate may not speak here; "": it may."""
+        """Why a host with a good certificate may not speak here; "": it may. ``address`` is
+        empty where this very host asks."""
 
     async def serve(self, link: Link) -> None:
         """Until it ends."""
@@ -94,7 +95,8 @@ class Routes:
                 return Response(body=await asyncio.to_thread((self._files / CA).read_bytes))
         if not host:
             raise Refusal(401, "cannot answer: a certificate of a host of this fleet is needed")
-        if why := self._host.fit(host, address):
+        ourselves = request.transport and request.transport.get_extra_info("sockname")[0] == address
+        if why := self._host.fit(host, "" if ourselves else address):
             raise Refusal(403, f"cannot answer {host}: {why}")
         match (request.method, *parts):
             case ("POST", "v1", "certificate"):

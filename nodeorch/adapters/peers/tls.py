@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from nodeorch.model.quantities import NAME_PATTERN
 
 CA, CERTIFICATE, KEY = "ca.crt", "node.crt", "node.key"
 NAME = re.compile(NAME_PATTERN)
+BUFFER = 32 << 10
+"""Bytes that asyncio sets aside for what comes on each TLS connection, in the place of its 256 KiB:
+links are many and what they carry is small. A TLS record has at most 16 KiB."""
+
+SSLProtocol.max_size = BUFFER
 
 
 class Contexts:
