@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from aiohttp.web import StreamResponse
@@ -39,7 +40,9 @@ async def members(call: Call) -> StreamResponse:
 
 
 async def homes(call: Call) -> StreamResponse:
-    return answer(fleetview.homes(call.supervisor.world, _around(call)))
+    """Beside the loop: with 10,000 workloads it takes half a second."""
+    found = await asyncio.to_thread(fleetview.homes, call.supervisor.world, _around(call))
+    return answer(found)
 
 
 async def take(call: Call) -> StreamResponse:

@@ -22,8 +22,9 @@ LOOKING = frozenset(VERBS[kind] for kind in QUIET)
 AT_REST = frozenset({Code.POLICY, Code.COMPLETED, Code.OPERATOR, Code.STOPPED, Code.SCHEDULED})
 """Holds that wait for nothing: the workload is as it shall be."""
 
-EXPLAINED = 20
-"""Of how many workloads that change it is told where they belong: each is a look at all hosts."""
+FEW = 50
+"""In a fleet with more movable workloads, only `nodeorch why` tells which hosts cannot run one:
+each such answer is a look at all of them."""
 
 WORDS = 3
 """How many reasons of one workload are told."""
@@ -66,11 +67,11 @@ def compare(
     ]
     if not after.fleet.on:
         return plans
-    told = {plan.workload for plan in [p for p in plans if p.verb != "none"][:EXPLAINED]}
+    few = len(after.fleet.claims) <= FEW
     now = supervisor.clock.now()
     return [
-        _placed(before, after, plan, refused(after, plan.workload, now))
-        if plan.workload in told
+        _placed(before, after, plan, refused(after, plan.workload, now) if few else {})
+        if plan.verb != "none"
         else plan
         for plan in plans
     ]

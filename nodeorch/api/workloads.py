@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
@@ -37,7 +39,7 @@ async def why(call: Call) -> StreamResponse:
     world, views = supervisor.world, supervisor.status(name)
     absent = None if views else home_view(world, name)
     now = supervisor.clock.now()
-    no = refused(world, name, now)
+    no = await asyncio.to_thread(refused, world, name, now)  # it may look at 1,000 hosts
     if absent is not None:
         lines = why_absent(world, absent, no, Surroundings(now=now, wall=supervisor.clock.wall()))
     elif views:

@@ -200,6 +200,19 @@ def test_homes_of_a_host_that_has_left_are_orphaned(harness: Harness, client: Cl
     )
 
 
+def test_what_was_buried_or_taken_is_not_listed_as_it_was(harness: Harness, client: Client) -> None:
+    fleets.furnish(harness)
+    was = fleets.fleet()
+    graves = {"h3/afar": Grave(1, "h2"), "h1/web": Grave(1, "h2")}
+    claims = {**was.claims, "web": replace(was.claims["web"], home="h2")}
+    del claims["afar"]
+    record = replace(was.record, graves=graves)
+    fleets.change(harness, record=record, claims=claims, view=None)
+    views = {view["name"]: view for view in client.get("/v1/homes")}
+    assert "afar" not in views
+    assert views["web"]["home"] == "h2"
+
+
 def test_what_two_hosts_run_or_declare_is_told(harness: Harness, client: Client) -> None:
     fleets.furnish(harness)
     hosts, claims = fleets.fleet().hosts, fleets.fleet().claims

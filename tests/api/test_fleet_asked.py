@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nodeorch.client.unix import ApiError, Client
 from nodeorch.fleetports import MembersError, PeerError
-from nodeorch.model.fleet import Standing
+from nodeorch.model.fleet import Grave, Standing, View
 from nodeorch.ports import CommandRefused
 from tests.api import fleets
 from tests.api.harness import WEB, Harness, spec
@@ -145,6 +145,18 @@ def test_what_cannot_be_taken(
     fleets.furnish(harness)
     assert refused(client, f"/v1/homes/{name}/take", {"force": force}) == (409, words)
     assert harness.standin.wished == []
+
+
+def test_what_was_taken_from_us_has_its_home_there(harness: Harness, client: Client) -> None:
+    fleets.furnish(harness)
+    record = replace(fleets.fleet().record, graves={"h1/web": Grave(1, "h2")})
+    views = {
+        **fleets.fleet().views,
+        "h2": View("h2", "l2", orphans={"web": fleets.declared("web")}),
+    }
+    fleets.change(harness, record=record, views=views)
+    dry = client.post("/v1/homes/web/take", {}, {"dry_run": True})
+    assert dry["words"] == "web: its home would be this host, no more h2"
 
 
 def test_an_orphan_is_taken_though_its_home_is_up(harness: Harness, client: Client) -> None:
