@@ -64,7 +64,7 @@ CLUSTER = {
     "etcd-old": Entry(
         N,
         "Before 3.4.31 and 3.5.13 a leader that was stopped for some seconds takes leases back "
-        "that were renewed all along (etcd issue 15247). nodeorch does not build on leases, others may.",
+        "that were renewed all along (etcd issue 15247). nodeorch builds on none, others may.",
         "{install} etcd-server   # 3.4.31 or newer, where there is one",
     ),
 }
