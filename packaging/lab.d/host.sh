@@ -164,7 +164,12 @@ shell_in() {
     say "cannot run a command in $host: $problem" >&2
     exit 255
   fi
-  [[ $# -gt 0 ]] || set -- /bin/bash -l
+  if [[ $# = 0 && -t 0 ]]; then
+    # A terminal of its own: the machine's belongs to a session that the host does not see.
+    set -- script --quiet --return --command 'bash -l' /dev/null
+  elif [[ $# = 0 ]]; then
+    set -- bash -l
+  fi
   trap - ERR
   set +e
   inside "$host" "$@"

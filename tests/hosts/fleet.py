@@ -44,19 +44,19 @@ class Fleet:
         self.dir = Path(tempfile.mkdtemp(prefix="nodeorch-hosts-", dir="/var/tmp"))
         self.env = {**os.environ, "NODEORCH_LAB_DIR": str(self.dir), "NODEORCH_LAB_VENV": VENV}
         # Its standard input ends when this process does, however that ends.
-        self._janitor = subprocess.Popen(
+        self.janitor = subprocess.Popen(
             ["sh", "-c", 'cat; exec "$0" down', LAB],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=self.env, start_new_session=True,
         )  # fmt: skip
 
     def up(self) -> Fleet:
-        self.lab("up", str(len(self.hosts)), *os.environ.get("LABALONE", "").split(), timeout=300.0)
+        self.lab("up", str(len(self.hosts)), timeout=300.0)
         return self
 
     def close(self) -> None:
-        assert self._janitor.stdin is not None
-        self._janitor.stdin.close()
-        self._janitor.wait(timeout=120)
+        assert self.janitor.stdin is not None
+        self.janitor.stdin.close()
+        self.janitor.wait(timeout=120)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def lab(self, *words: str, timeout: float = 60.0) -> str:
