@@ -40,7 +40,7 @@ def rotate(files: Path, daemon: Asked) -> Iterator[str]:
     key = path.read_text().strip()
     _ask(daemon, "install", key)
     _everywhere(daemon, key, hosts)
-    yield f"all {len(hosts)} hosts have the new key" + (", begun earlier" if resumed else "")
+    yield f"{', '.join(hosts)}: all have the new key" + (", begun earlier" if resumed else "")
     _ask(daemon, "use", key)
     yield "it is in use"
     _present(daemon)
