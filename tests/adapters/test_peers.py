@@ -99,6 +99,31 @@ async def test_a_host_that_has_left_is_cut_off_and_let_in_no_more(fleet: Fleet) 
     assert a.hearing("c") is Hearing.HEARD
 
 
+async def test_one_that_links_before_it_is_known_is_heard_once_it_is(fleet: Fleet) -> None:
+    a = await fleet.node("a", "127.0.0.11")
+    b = await fleet.node("b", "127.0.0.12")
+    a.set(hosts=places(a, b))
+    await a.hears("b")
+    await async_wait_for(lambda: "a" in b.peers._links)
+    assert b.facts == []
+    b.set(hosts=places(b, a))
+    assert b.facts == [LinkSeen("a", Hearing.HEARD, "", a.identity.run)]
+    await async_wait_for(lambda: OpinionSeen("a", (), (), ("b",)) in b.facts)
+
+
+async def test_one_that_is_no_longer_known_is_neither_judged_nor_sought(fleet: Fleet) -> None:
+    a, b, c = await fleet.start("a", "b", "c")
+    await a.hears("c")
+    await a.hears("b")
+    a.set(hosts=places(a, b))
+    await async_wait_for(lambda: "a" not in c.peers._links)
+    await async_wait_for(lambda: OpinionSeen("a", (), (), ("b",)) in b.facts)
+    told = len(a.seen(LinkSeen))
+    await asyncio.sleep(0.8)
+    assert len(a.seen(LinkSeen)) == told
+    assert "a" not in c.peers._links
+
+
 async def test_two_hosts_of_one_name_are_found_out(fleet: Fleet) -> None:
     c = await fleet.node("c", "127.0.0.13")
     first = await fleet.node("b", "127.0.0.11")

@@ -13,6 +13,7 @@ from nodeorch.adapters.peers.hearing import (
     QUIET,
     SILENCE,
     SLOW_QUIET,
+    TRUST,
     WATCH,
     Ear,
     Pace,
@@ -119,7 +120,9 @@ def test_attempts_to_connect_are_close_in_doubt_and_rarer_afterwards(ear: Ear) -
     assert ear.knock_at() == 11.8 + WATCH
     ear.answer(12.1, "acknowledges what is sent")
     assert ear.judge(12.1) is ANSWERS
-    assert ear.knock_at() == 12.1 + WATCH, "one that acknowledges need not be asked"
+    assert ear.knock_at() == 12.1 + TRUST, "one that acknowledges need not be asked"
+    ear.lost(12.2, "the link was lost")
+    assert ear.knock_at() == 12.1 + WATCH
 
 
 def test_it_is_never_due_in_the_past_once_it_has_been_looked_at(ear: Ear) -> None:

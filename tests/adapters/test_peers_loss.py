@@ -92,9 +92,11 @@ async def test_a_hanging_daemon_answers_and_is_heard_again_on_the_same_link(
         took = await _took(node, theirs, Hearing.ANSWERS, stopped)
         print(f"stopped → answers after {took:.3f} s")
         assert 0.9 < took < 2.0
-        told = len(node.seen(LinkSeen))
+        told, ear = len(node.seen(LinkSeen)), node.peers._peers[theirs].ear
+        knocked = ear.knocked
         await asyncio.sleep(2.6)
         assert len(node.seen(LinkSeen)) == told, "it goes on answering"
+        assert ear.knocked - knocked < 1.5, "by acknowledgements: its queue of connections is kept"
         os.kill(child.process.pid, signal.SIGCONT)
         assert await _took(node, theirs, Hearing.HEARD, time.monotonic()) < 1.0
         assert node.peers._links[theirs] is link

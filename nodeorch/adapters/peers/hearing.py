@@ -31,6 +31,9 @@ DOUBT = 0.3
 lost SYN would only come after 1 s."""
 WATCH = 0.5
 """The same once it is known that nothing is heard."""
+TRUST = 1.0
+"""Seconds for which an answer is enough while the link stands: each beat of ours is acknowledged,
+and a hanging daemon's queue of connections is not filled, which would look like silence then."""
 LATE = 0.5
 """Seconds by which a timer of ours may be late until we believe nothing of what we did not hear."""
 
@@ -124,7 +127,7 @@ class Ear:
             return self._doubt
         unsure = self.hearing in (Hearing.HEARD, Hearing.NEVER)
         pause = DOUBT if unsure else WATCH
-        return max(self.knocked + pause, self.answered + WATCH)
+        return max(self.knocked + pause, self.answered + (TRUST if self.linked else WATCH))
 
     def due(self, now: float) -> float:
         """When to look again, if nothing comes before."""
