@@ -22,6 +22,8 @@ from nodeorch.files import read_regular
 from nodeorch.ports import Clock
 from nodeorch.spec.settings import Settings
 
+AGAIN = 5.0
+"""Seconds until the port is tried again."""
 RENEW = 24 * 3600.0
 """Seconds between two looks at how long our certificate is good for."""
 
@@ -68,13 +70,26 @@ class FleetParts:
         self._supervisor = supervisor
         self._clock = clock
         self._config = config
-
-    async def start(self) -> None:
-        """Raises OSError, ssl.SSLError: without its port and certificate a host is no peer."""
-        await self._peers.start()
+        self._listening = False
 
     def sync(self) -> None:
-        self._link.sync(self._supervisor.world)
+        if self._listening:
+            self._link.sync(self._supervisor.world)
+
+    async def _listen(self) -> None:
+        """Until it succeeds. What runs here is looked after meanwhile, as on a host alone."""
+        said = ""
+        while not self._listening:
+            try:
+                await self._peers.start()
+                self._listening = True
+                self.sync()
+            except OSError as error:  # ssl.SSLError is one
+                words = f"cannot listen for the other hosts: {error}; tried again every {AGAIN:g} s"
+                if words != said:
+                    log.error("%s", words)
+                said = words
+                await asyncio.sleep(AGAIN)
 
     def reload(self) -> None:
         """Read the certificate again; one that does not fit is told, and the former stays."""
@@ -87,6 +102,7 @@ class FleetParts:
         quiet = watch_quiet(
             lambda: self._supervisor.world, samples, self._clock, self._supervisor.put
         )
+        yield asyncio.create_task(self._listen())
         yield asyncio.create_task(quiet)
         yield asyncio.create_task(self._renew())
 
@@ -102,5 +118,6 @@ class FleetParts:
                 log.error("cannot renew the certificate; it is tried again tomorrow")
 
     async def close(self) -> None:
-        await self._peers.close()
+        if self._listening:
+            await self._peers.close()
         await self._members.close()

@@ -122,12 +122,11 @@ class _Daemon:
         history = History()
         usages = UsageSampler(cgroups, self.clock, self._put, history.add)
         deaths = PidfdDeaths(self._put, cgroups.oom_kills, cgroups.belongs)
-        self.supervisor = Supervisor(
-            _first_world(settings), store, self.clock, Watches(deaths, prober, usages)
-        )
+        watches = Watches(deaths, prober, usages)
+        self.supervisor = Supervisor(_first_world(settings), store, self.clock, watches)
         feed = self.supervisor.on_step = self._feed_watchdog()
         rebuilt = await self.supervisor.load()
-        parts = await self._fleet(feed)
+        parts = self._fleet(feed)
         shelf: Shelf = FileShelf(state / "files", read_regular)
         shelf = MirroredShelf(shelf, parts.mirror) if parts else shelf
         files = _spec_files(settings, shelf)
@@ -160,19 +159,17 @@ class _Daemon:
         self.systemd.stopping()
         for task in asides:
             task.cancel()
-        watch.close()
-        await api.close()
+        await _close(watch, api)
         loop_task.cancel()
         await asyncio.gather(loop_task, *asides, return_exceptions=True)
         await _close(parts, prober, usages, pressure, deaths, engine, store)
 
-    async def _fleet(self, feed: Callable[[], None]) -> FleetParts | None:
+    def _fleet(self, feed: Callable[[], None]) -> FleetParts | None:
         if not self.supervisor.world.fleet.on:
             return None
         from nodeorch.daemon.fleetparts import FleetParts  # most hosts are alone: 4 MB
 
         parts = FleetParts(self.settings, self.config, self.supervisor, self.clock)
-        await parts.start()
 
         def step() -> None:
             feed()

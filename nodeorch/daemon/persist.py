@@ -141,7 +141,8 @@ class Persister:
         serial = world.serial if world.serial != self._written.serial else None
         asked = self._asked_changes(world)
         fleet, views = self._fleet_changes(world)
-        if not (desired or instances or asked or views or self._notes) and serial is fleet is None:
+        numbered = serial is not None or fleet is not None
+        if not (desired or instances or asked or views or numbered or self._notes):
             return None
         return Changes(
             desired=desired,

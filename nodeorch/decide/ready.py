@@ -6,6 +6,7 @@ ready only while its first process lives, and by the probes of its own generatio
 
 from __future__ import annotations
 
+from nodeorch.model.fleet import Fleet
 from nodeorch.model.job import Outcome, Run
 from nodeorch.model.workload import Condition, PostStart, Probe, RestartPolicy, Workload
 from nodeorch.model.world import Code, Instance, State, Why, WorkloadState, World
@@ -104,15 +105,37 @@ def ready_count(state: WorkloadState) -> int:
 def waits_for(world: World, workload: Workload) -> Why | None:
     """The first condition on another workload that does not hold yet."""
     for name, condition in workload.conditions.items():
-        other = world.workloads.get(name)
-        if other is None:
-            words = f"waits for {name}, which is not declared"
-        elif _holds(other, condition):
-            continue
-        else:
-            words = f"waits for {name} to be {condition.value}{_in_vain(other)}"
-        return Why(code=Code.DEPENDENCY, words=words)
+        words = _unmet(world, workload, name, condition)
+        if words:
+            return Why(code=Code.DEPENDENCY, words=words)
     return None
+
+
+def _unmet(world: World, workload: Workload, name: str, condition: Condition) -> str:
+    """What is waited for; empty when the condition holds."""
+    other = world.workloads.get(name)
+    if other is not None and other.record.slots != ():
+        met = _holds(other, condition)
+    elif name in world.fleet.claims:
+        met = _holds_elsewhere(world.fleet, name, condition)
+    elif other is None:
+        state = world.workloads.get(workload.name)
+        if state is not None and state.record.home:
+            return ""  # what does not leave a home cannot hold up copies on other hosts
+        return f"waits for {name}, which is not declared"
+    else:
+        met = False
+    hint = _in_vain(other) if other is not None else ""
+    return "" if met else f"waits for {name} to be {condition.value}{hint}"
+
+
+def _holds_elsewhere(fleet: Fleet, name: str, condition: Condition) -> bool:
+    """By what the other hosts report."""
+    reports = [h.report for h in fleet.hosts.values() if h.report is not None and not h.lost]
+    found = [report.running[name] for report in reports if name in report.running]
+    if condition is Condition.STARTED:
+        return any(running.slots for running in found)
+    return any(running.ready for running in found)
 
 
 def _holds(other: WorkloadState, condition: Condition) -> bool:

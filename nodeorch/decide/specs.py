@@ -108,23 +108,24 @@ def _is_rollout(state: WorkloadState, good: Version, target: Version) -> bool:
     return bool(state.instances) and good.template != target.template and not jobs
 
 
+def _declare_new(world: World, workload: Workload, now: float, *, forced: bool) -> World:
+    target, name = version(workload, 1), workload.name
+    term = next_term(world, name)
+    record = DesiredRecord(
+        target=target, declared=target.digest, latest=1, forced=forced, term=term
+    )
+    world = put(world, WorkloadState(record=record))
+    if world.rebuilding:  # it may run already, under a generation that nobody remembers
+        engine = replace(world.engine, listed_at=None, list_due=now)
+        world = replace(world, engine=engine)
+    return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
+
+
 def _declare(world: World, workload: Workload, now: float, *, forced: bool) -> World:
     name, declared = workload.name, digest(workload)
     state = world.workloads.get(name)
     if state is None:
-        target = version(workload, 1)
-        record = DesiredRecord(
-            target=target,
-            declared=declared,
-            latest=1,
-            forced=forced,
-            term=next_term(world, name),
-        )
-        world = put(world, WorkloadState(record=record))
-        if world.rebuilding:  # it may run already, under a generation that nobody remembers
-            engine = replace(world.engine, listed_at=None, list_due=now)
-            world = replace(world, engine=engine)
-        return say(world, Code.SPEC_ACCEPTED, "declared: generation 1", name)
+        return _declare_new(world, workload, now, forced=forced)
     if state.record.home:
         state = _own(world, state)
         world = put(world, state)
