@@ -7,11 +7,13 @@ counts as neither.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from math import inf
 
 from msgspec import Struct
 
+from nodeorch.decide.members import GATHER
 from nodeorch.decide.placement import Ask, Candidate
 from nodeorch.decide.ready import is_ready
 from nodeorch.decide.room import request, requested
@@ -27,10 +29,6 @@ from nodeorch.model.fleet import (
 )
 from nodeorch.model.placing import Scope
 from nodeorch.model.world import WorkloadState, World
-
-PATIENCE = 5.0
-"""Seconds after its start for which a host waits to hear from the others, before it starts what
-another may have taken over meanwhile. Links are up within one; one that is off shows within two."""
 
 
 class Copy(Struct, frozen=True):
@@ -60,13 +58,12 @@ def here(world: World, state: WorkloadState | None) -> Copy | None:
     return Copy(held, ready, state.record.target.digest)
 
 
-def elsewhere(fleet: Fleet, name: str, claim: Claim, now: float) -> dict[str, Copy]:
-    """Host → what it holds; hosts that are lost, and have been for the workload's delay, hold
-    nothing."""
+def elsewhere(hosts: Iterable[Host], name: str, claim: Claim) -> dict[str, Copy]:
+    """Host → what it holds, as far as it is a copy of this."""
     found = {}
-    for host in fleet.hosts.values():
+    for host in hosts:
         running = host.report.running.get(name) if host.report else None
-        if running is None or not running.slots or gone_at(host, claim) <= now:
+        if running is None or not running.slots or running.home in claim.rivals:
             continue
         ready = frozenset(running.ready) if host.told else frozenset()
         found[host.name] = Copy(frozenset(running.slots), ready, running.digest, running.idle)
@@ -76,14 +73,20 @@ def elsewhere(fleet: Fleet, name: str, claim: Claim, now: float) -> dict[str, Co
 def gone_at(host: Host, claim: Claim) -> float:
     """From when on a host's share of the workload is free for others."""
     if host.lost_at is None:
-        return float("inf")
+        return inf
     return max(host.lost_at, host.since + claim.declared.workload.failover.after)
 
 
-def is_waiting(fleet: Fleet, now: float) -> bool:
+def silent_at(host: Host, claim: Claim) -> float:
+    """From when on a host does not keep a home from running what it declares; that it may be
+    this host that is cut off is no reason not to."""
+    if host.standing is not Standing.DOWN:
+        return inf
+    return host.since + max(GATHER, claim.declared.workload.failover.after)
+
+
+def is_waiting(fleet: Fleet) -> bool:
     """Whether others may still tell what they run."""
-    if now >= fleet.started + PATIENCE:
-        return False
     return any(not _has_told(host) for host in fleet.hosts.values())
 
 
@@ -154,8 +157,10 @@ def report(world: World) -> Report:
     pinned = 0
     running: dict[str, Running] = {}
     for name, state in world.workloads.items():
-        if not state.record.home and not movable(state.workload):
+        stays = not state.record.home and not movable(state.workload)
+        if stays:
             pinned += request(state) * (0 if state.record.stopped else state.replicas)
+        if stays and state.record.slots is None:
             continue
         seat = fleet.seats.get(name)
         copy = here(world, state)

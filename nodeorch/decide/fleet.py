@@ -11,9 +11,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nodeorch.decide.affected import affected
 from nodeorch.decide.edit import say
 from nodeorch.decide.graves import overruled
-from nodeorch.decide.holding import hold, release, seated
+from nodeorch.decide.holding import hold, release, seated, still_elsewhere, still_needed
 from nodeorch.decide.members import judge
 from nodeorch.decide.mirrors import claims, publish
 from nodeorch.decide.seats import seats
@@ -25,23 +26,13 @@ from nodeorch.model.facts import (
     MembersSeen,
     OpinionSeen,
     QuietSeen,
-    ReportSeen,
-    Tick,
     ViewSeen,
 )
-from nodeorch.model.fleet import FleetRecord, Host, Seat, Stamp, movable
+from nodeorch.model.fleet import FleetRecord, Host, Seat, Stamp
 from nodeorch.model.world import Code, Why, World
 
-ABOUT_FLEET = (
-    Loaded,
-    MembersSeen,
-    LinkSeen,
-    OpinionSeen,
-    ReportSeen,
-    ViewSeen,
-    QuietSeen,
-    HostRemoved,
-)
+ABOUT_HOSTS = (Loaded, MembersSeen, LinkSeen, OpinionSeen, ViewSeen, HostRemoved)
+"""What a standing can follow from."""
 
 
 def remembered(world: World, fact: Loaded, now: float) -> World:
@@ -78,19 +69,34 @@ def quiet_seen(world: World, fact: QuietSeen, now: float) -> World:
 def follow(world: World, before: World, fact: Fact, now: float) -> World:
     if not world.fleet.on:
         return world
-    about_fleet = isinstance(fact, ABOUT_FLEET)
-    due = world.fleet.wake_at is not None and world.fleet.wake_at <= now
-    if about_fleet or due or isinstance(fact, Tick):
+    wake_at = world.fleet.wake_at
+    due = wake_at is not None and wake_at <= now
+    if due or isinstance(fact, ABOUT_HOSTS):
         world = judge(world, now)
     world = publish(world, before, now)
     if _declared_anew(world, before):
         world = claims(world)
-    if not (about_fleet or due or isinstance(fact, Tick) or _moved(world, before)):
-        return world
-    found, wake_at = seats(world, now)
-    world = _lay(world, found, now)
-    times = [t for t in (world.fleet.wake_at, wake_at) if t is not None and t > now]
-    return _with(world, seats=found, wake_at=min(times, default=None))
+    names = None if due or isinstance(fact, Loaded) else affected(world, before, now)
+    if names is not None and not names:
+        return _wake(world, now, wake_at)
+    found, then = seats(world, now, names)
+    if names is not None:
+        kept = {n: s for n, s in world.fleet.seats.items() if n not in names}
+        found, then = kept | found, _earlier(then, wake_at, now)
+    world = _lay(world, found, names, now)
+    old = world.fleet.seats
+    if len(found) != len(old) or any(old.get(n) is not seat for n, seat in found.items()):
+        world = _with(world, seats=found)
+    return _wake(world, now, then)
+
+
+def _wake(world: World, now: float, other: float | None) -> World:
+    wake_at = _earlier(world.fleet.wake_at, other, now)
+    return world if wake_at == world.fleet.wake_at else _with(world, wake_at=wake_at)
+
+
+def _earlier(one: float | None, other: float | None, now: float) -> float | None:
+    return min((t for t in (one, other) if t is not None and t > now), default=None)
 
 
 def _declared_anew(world: World, before: World) -> bool:
@@ -102,35 +108,23 @@ def _declared_anew(world: World, before: World) -> bool:
     )
 
 
-def _moved(world: World, before: World) -> bool:
-    """Whether something happened to a movable workload here."""
-    if world.fleet.claims is not before.fleet.claims:
-        return True
-    old, new = before.workloads, world.workloads
-    if old is new:
-        return False
-    return any(
-        (state.record.home or movable(state.workload)) and old.get(name) is not state
-        for name, state in new.items()
-    )
-
-
-def _lay(world: World, found: dict[str, Seat], now: float) -> World:
-    for name, seat in found.items():
-        world = hold(world, name, world.fleet.claims[name], seat, now)
+def _lay(world: World, found: dict[str, Seat], names: set[str] | None, now: float) -> World:
+    for name in found if names is None else names & found.keys():
+        world = hold(world, name, world.fleet.claims[name], found[name], now)
     for name, state in world.workloads.items():
-        if state.record.deleting or name in found:
+        if state.record.deleting:
             continue
         if state.record.home:
-            words = f"{state.record.home}, its home, declares it no more"
-            world = release(world, name, Why(Code.DELETED, words))
-        elif state.record.slots is not None and not overruled(world, state):
-            world = seated(world, name, None)
-    for name, state in world.workloads.items():
-        taker = overruled(world, state) if not state.record.deleting else ""
-        if taker and state.record.slots != ():
-            words = f"its home is {taker} now: it was taken while this host was away"
-            world = say(seated(world, name, ()), Code.HOME_TAKEN, words, name)
+            if name not in found and not still_needed(world, state):
+                words = f"{state.record.home}, its home, declares it no more"
+                world = release(world, name, Why(Code.DELETED, words))
+        elif taker := overruled(world, state):
+            if state.record.slots != () and not (name in found and found[name].slots):
+                words = f"its home is {taker} now: it was taken while this host was away"
+                world = say(seated(world, name, ()), Code.HOME_TAKEN, words, name)
+        elif name not in found and state.record.slots is not None:
+            slots = tuple(range(state.replicas)) if still_elsewhere(world, name) else None
+            world = seated(world, name, slots)
     return world
 
 

@@ -38,9 +38,20 @@ def overruled(world: World, state: WorkloadState) -> str:
     """The host that took our workload over for good; empty: it is ours."""
     if state.record.home or not world.fleet.on:
         return ""
-    name = state.workload.name
-    grave = world.fleet.record.graves.get(grave_key(world.fleet.me, name))
-    return grave.by if grave and state.record.term <= grave.term else ""
+    me, name = world.fleet.me, state.workload.name
+    grave = world.fleet.record.graves.get(grave_key(me, name))
+    return grave.by if grave and state.record.term <= grave.term and grave.by != me else ""
+
+
+def revived(world: World, state: WorkloadState) -> WorkloadState:
+    """What this host has buried itself and declares all the same has come to life anew."""
+    if state.record.home or state.record.deleting:
+        return state
+    me = world.fleet.me
+    grave = world.fleet.record.graves.get(grave_key(me, state.workload.name))
+    if grave is None or grave.by != me or state.record.term > grave.term:
+        return state
+    return replace(state, record=replace(state.record, term=grave.term + 1))
 
 
 def union(ours: dict[str, Grave], theirs: Mapping[str, Grave]) -> dict[str, Grave]:
@@ -53,6 +64,8 @@ def union(ours: dict[str, Grave], theirs: Mapping[str, Grave]) -> dict[str, Grav
         oldest = sorted(merged, key=lambda k: (merged[k].wall, k))
         for key in oldest[: len(merged) - KEPT]:
             del merged[key]
+        if fresh.keys().isdisjoint(merged):
+            return ours  # what they remember yet is forgotten here
     return merged
 
 

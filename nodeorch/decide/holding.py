@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from nodeorch.decide.copies import here
 from nodeorch.decide.edit import put, say
+from nodeorch.decide.graves import buried
 from nodeorch.decide.specs import aim, delete
 from nodeorch.decide.template import version
 from nodeorch.model.fleet import Claim, Declared, Fleet, Seat, Standing
@@ -48,6 +50,28 @@ def release(world: World, name: str, why: Why) -> World:
     if not state.instances:
         return _drop(world, name)
     return delete(world, name, why.words)
+
+
+def still_needed(world: World, state: WorkloadState) -> bool:
+    """It shall not move any more, and runs here until its home runs it."""
+    fleet, name, home = world.fleet, state.workload.name, state.record.home
+    view, host = fleet.views.get(home), fleet.hosts.get(home)
+    declared = view.declared.get(name) if view else None
+    if declared is None or host is None or not declared.replicas:
+        return False
+    if here(world, state) is None or buried(fleet.record.graves, home, name, declared.term):
+        return False
+    running = host.report.running.get(name) if host.report and host.told else None
+    return running is None or len(running.ready) < declared.replicas
+
+
+def still_elsewhere(world: World, name: str) -> bool:
+    """Another host runs what its home, which is this one, has taken back."""
+    for host in world.fleet.hosts.values():
+        running = host.report.running.get(name) if host.report and not host.lost else None
+        if running is not None and running.home == world.fleet.me and running.slots:
+            return True
+    return False
 
 
 def seated(world: World, name: str, slots: tuple[int, ...] | None) -> World:
@@ -115,8 +139,9 @@ def _obey(world: World, state: WorkloadState, claim: Claim, now: float) -> World
     """What the home wants of it: its version, and what an operator said there."""
     own, declared, name = state.record, claim.declared, state.workload.name
     if declared.digest != own.declared and _may_update(world.fleet, name, claim):
-        fresh = aim(state, _version(declared), now)
-        latest = max(own.latest, declared.generation)
+        target = _version_here(state, declared)
+        fresh = aim(state, target, now)
+        latest = max(own.latest, target.generation)
         record = replace(
             fresh.record,
             declared=declared.digest,
@@ -156,6 +181,15 @@ def _may_update(fleet: Fleet, name: str, claim: Claim) -> bool:
 
 def _version(declared: Declared) -> Version:
     return version(declared.workload, declared.generation)
+
+
+def _version_here(state: WorkloadState, declared: Declared) -> Version:
+    """The home counts anew when it has lost its database: no number is given out twice here."""
+    target = _version(declared)
+    numbers = {i.record.generation: i.record.template for i in state.instances.values()}
+    if numbers.get(target.generation, target.template) == target.template:
+        return target
+    return replace(target, generation=state.record.latest + 1)
 
 
 def _drop(world: World, name: str) -> World:

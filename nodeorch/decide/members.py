@@ -27,6 +27,10 @@ second apart, so those that vanish together are all seen to be gone by then (the
 DEAF = 30.0
 """Seconds after which a host whose kernel answers, but neither its daemon nor its Serf, counts as
 down all the same: nothing that runs there can be vouched for."""
+PATIENCE = 5.0
+"""Seconds after its start for which a host takes nobody for lost, and waits to hear what the
+others run, before it starts what another may have taken over meanwhile. Links are up within one;
+one that is off shows within two. By then it has fetched the views that it slept through, too."""
 TALK_PORT = 7444
 
 _CODES = {
@@ -149,7 +153,7 @@ def judge(world: World, now: float) -> World:
         if host.standing is Standing.UP:
             world = _found(world, host)
         elif host.standing is Standing.DOWN and not host.lost:
-            due = host.since + GATHER
+            due = max(host.since + GATHER, fleet.started + PATIENCE)
             if now < due:
                 wakes.append(due)
             elif world.fleet.brake is None and _is_known(world, host):
@@ -233,12 +237,12 @@ def _stand(world: World, host: Host, verdict: _Verdict, now: float) -> World:
 def _brake(world: World) -> World:
     """Most of those who were there vanished at once: it is us who are cut off.
 
-    In a fleet of two that cannot be told, and there is no brake.
+    Where only one other was there, that cannot be told, and there is no brake.
     """
     fleet = world.fleet
     there = [h for h in fleet.hosts.values() if not h.lost and not _was_lost(fleet, h)]
     vanished = sorted(h.name for h in there if _vanished(fleet, h))
-    braked = len(fleet.hosts) > 1 and 2 * len(vanished) > len(there)
+    braked = len(there) > 1 and 2 * len(vanished) > len(there)
     if not braked:
         if fleet.brake is None:
             return world

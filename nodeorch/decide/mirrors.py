@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import put, say
-from nodeorch.decide.graves import buried, grave_key, overruled, union
+from nodeorch.decide.graves import buried, grave_key, revived, union
 from nodeorch.decide.members import depart
 from nodeorch.model.facts import HostRemoved, ViewSeen
 from nodeorch.model.fleet import (
@@ -25,6 +25,7 @@ from nodeorch.model.fleet import (
     Fleet,
     FleetRecord,
     Grave,
+    MemberStatus,
     Stamp,
     Standing,
     View,
@@ -109,6 +110,8 @@ def removal_refusal(world: World, fact: HostRemoved) -> str | None:
         return (
             f"cannot remove {name}: it is {host.standing.value}; run `nodeorch cluster leave` there"
         )
+    if host.serf is MemberStatus.ALIVE:
+        return f"cannot remove {name}: Serf does not know yet that it is gone; wait some seconds"
     left = sorted(n for n, claim in fleet.claims.items() if claim.home == name)
     if left:
         words = ", ".join(left[:5]) + (" …" if len(left) > 5 else "")
@@ -135,6 +138,7 @@ def publish(world: World, before: World, now: float) -> World:
     fleet = world.fleet
     if fleet.view is not None and not _touched(world, before):
         return world
+    world = _revive(world)
     old = fleet.view.declared if fleet.view else {}
     declared = dict(_declared(world, old))
     graves = _buried_now(world, old, declared, now)
@@ -164,6 +168,13 @@ def publish(world: World, before: World, now: float) -> World:
     return _with(world, view=view)
 
 
+def _revive(world: World) -> World:
+    alive = {n: revived(world, s) for n, s in world.workloads.items()}
+    if all(alive[n] is s for n, s in world.workloads.items()):
+        return world
+    return replace(world, workloads=alive)
+
+
 def _touched(world: World, before: World) -> bool:
     if world.fleet.record is not before.fleet.record:
         return True
@@ -178,7 +189,7 @@ def _touched(world: World, before: World) -> bool:
 def _declared(world: World, old: Mapping[str, Declared]) -> Iterator[tuple[str, Declared]]:
     for name, state in world.workloads.items():
         own = state.record
-        if own.home or own.deleting or overruled(world, state):
+        if own.home or own.deleting:
             continue
         fresh = Declared(
             workload=own.target.workload,
@@ -209,16 +220,29 @@ def _buried_now(
 def claims(world: World) -> World:
     """Which declaration of each movable workload counts, after views or graves have changed."""
     fleet = world.fleet
-    found: dict[str, Claim] = {}
+    found: dict[str, list[Claim]] = {}
     for home, view in _views(fleet):
         for orphan, declared in ((False, view.declared), (True, view.orphans)):
             for name, one in declared.items():
                 if not movable(one.workload) or buried(fleet.record.graves, home, name, one.term):
                     continue
-                claim = Claim(home=home, declared=one, orphan=orphan)
-                if name not in found or _rank(fleet, claim) < _rank(fleet, found[name]):
-                    found[name] = claim
-    return world if found == fleet.claims else _with(world, claims=found)
+                found.setdefault(name, []).append(Claim(home=home, declared=one, orphan=orphan))
+    fresh = {name: _first(fleet, name, rivals) for name, rivals in found.items()}
+    same = len(fresh) == len(fleet.claims) and all(
+        fleet.claims.get(name) is claim for name, claim in fresh.items()
+    )
+    return world if same else _with(world, claims=fresh)
+
+
+def _first(fleet: Fleet, name: str, found: list[Claim]) -> Claim:
+    """The one that counts; the same object as before when it is the same."""
+    claim = found[0]
+    if len(found) > 1:
+        claim, *others = sorted(found, key=lambda c: _rank(fleet, c))
+        rivals = sorted({c.home for c in others if not c.orphan} - {claim.home})
+        claim = replace(claim, rivals=tuple(rivals))
+    known = fleet.claims.get(name)
+    return known if known == claim else claim
 
 
 def _views(fleet: Fleet) -> Iterator[tuple[str, View]]:

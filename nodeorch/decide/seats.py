@@ -12,9 +12,11 @@ whether most of the fleet has vanished (decide/members.py). Promises, for `avail
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
+
+from msgspec.structs import replace
 
 from nodeorch.decide.copies import (
-    PATIENCE,
     Copy,
     ask,
     candidates,
@@ -24,14 +26,13 @@ from nodeorch.decide.copies import (
     hosts_of,
     is_waiting,
     rank,
+    silent_at,
 )
+from nodeorch.decide.members import PATIENCE
 from nodeorch.decide.placement import Placement, place, refusals
-from nodeorch.model.fleet import Claim, Fleet, Seat, Standing
+from nodeorch.model.fleet import Claim, Fleet, Host, Seat, Standing
 from nodeorch.model.placing import Failback, Scope
 from nodeorch.model.world import Code, Why, World
-
-REFUSALS_TOLD = 100
-"""In a fleet with more movable workloads, why hosts are refused is worked out when asked."""
 
 
 class Look:
@@ -41,20 +42,33 @@ class Look:
         self.world = world
         self.fleet: Fleet = world.fleet
         self.now = now
-        self.waits = is_waiting(self.fleet, now)
+        self.is_new = now < self.fleet.started + PATIENCE
+        """Someone may yet tell what happened while this host was away: a deletion, say."""
+        self.waits = self.is_new and is_waiting(self.fleet)
         self.wake_at: float | None = None
         self._placement: Placement | None = None
-        self.copies: dict[str, dict[str, Copy]] = {}
-        for name, claim in self.fleet.claims.items():
-            copies = elsewhere(self.fleet, name, claim, now)
-            own = here(world, world.workloads.get(name))
-            if own is not None:
-                copies[self.fleet.me] = own
-            self.copies[name] = copies
+        self._holders: dict[str, list[Host]] | None = None
+
+    def copies(self, name: str, claim: Claim) -> dict[str, Copy]:
+        """Host → what it holds of a workload, this one among them."""
+        hosts = self.fleet.hosts.values() if self._holders is None else self._holders.get(name, ())
+        found = elsewhere((h for h in hosts if not self.is_gone(h, claim)), name, claim)
+        own = here(self.world, self.world.workloads.get(name))
+        if own is not None:
+            found[self.fleet.me] = own
+        return found
+
+    def index(self) -> None:
+        """Many are going to be looked at: who reports what, the other way round."""
+        self._holders = {}
+        for host in self.fleet.hosts.values():
+            for name in host.report.running if host.report else ():
+                self._holders.setdefault(name, []).append(host)
 
     @property
     def placement(self) -> Placement:
         if self._placement is None:
+            self.index()
             asks = [ask(name, claim) for name, claim in self.fleet.claims.items()]
             before = {name: self._before(name, claim) for name, claim in self.fleet.claims.items()}
             self._placement = place(asks, candidates(self.world), before)
@@ -62,7 +76,7 @@ class Look:
 
     def _before(self, name: str, claim: Claim) -> tuple[str, ...]:
         replicas = claim.declared.replicas
-        held = hosts_of(self.copies[name], replicas)
+        held = hosts_of(self.copies(name, claim), replicas)
         if any(held) or claim.declared.workload.main.scope is not Scope.HOST:
             return held
         return ("" if self.home_gone(claim) else claim.home,) * replicas
@@ -74,34 +88,51 @@ class Look:
         if claim.home == self.fleet.me:
             return False
         host = self.fleet.hosts.get(claim.home)
-        if host is None:
-            return False  # its view comes with it
-        due = gone_at(host, claim)
-        if host.lost and due > self.now:
-            self.wake(due)
-        return due <= self.now
+        return host is not None and self.is_gone(host, claim)  # None: its view comes with it
+
+    def is_gone(self, host: Host, claim: Claim) -> bool:
+        """Whether it is lost, and has been for the workload's delay: it holds nothing."""
+        return self.past(gone_at(host, claim))
+
+    def may_run(self, host: str, claim: Claim) -> bool:
+        """Whether what another host holds keeps its home from running it."""
+        return not self.past(silent_at(self.fleet.hosts[host], claim))
+
+    def past(self, at: float) -> bool:
+        if self.now < at < inf:
+            self.wake(at)
+        return at <= self.now
 
     def wake(self, at: float) -> None:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
 
-def seats(world: World, now: float) -> tuple[dict[str, Seat], float | None]:
-    """The seat of each claim, and when one of them may change without a fact."""
+def seats(
+    world: World, now: float, names: Iterable[str] | None = None
+) -> tuple[dict[str, Seat], float | None]:
+    """The seats of these claims, or of all, and when one of them may change without a fact."""
     look = Look(world, now)
+    if names is None:
+        look.index()
+    claims, before = world.fleet.claims, world.fleet.seats
     found = {}
-    for name, claim in world.fleet.claims.items():
+    for name in claims if names is None else names:
+        claim = claims.get(name)
+        if claim is None:
+            continue
         seat = _BY_SCOPE[claim.declared.workload.main.scope](look, name, claim)
-        found[name] = seat
-    if look.waits:
+        # What is the same object costs others nothing.
+        found[name] = before[name] if before.get(name) == seat else seat
+    if look.is_new:
         look.wake(world.fleet.started + PATIENCE)
-    return _explained(look, found), look.wake_at
+    return found, look.wake_at
 
 
 def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
     """All replicas are on one host."""
-    copies, me = look.copies[name], look.fleet.me
+    copies, me = look.copies(name, claim), look.fleet.me
     if claim.home == me and not claim.orphan:
-        return _at_home(look, name, claim)
+        return _at_home(look, name, claim, copies)
     own = copies.get(me)
     others = {host: copy for host, copy in copies.items() if host != me}
     if own is not None:
@@ -111,9 +142,9 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
             "its home runs it" if claim.home in others else f"it was taken over from {claim.home}"
         )
         return _away(claim, words, others)
-    if look.waits:
-        return _undecided(claim)
     resumed = _was_ours(look, name, claim)
+    if look.waits or (resumed and look.is_new):
+        return _undecided(claim)
     if not resumed:
         if not look.home_gone(claim):
             return _away(claim, f"its home {claim.home} is to run it", {})
@@ -121,16 +152,19 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
             return _away(claim, look.fleet.brake.words, {})
     chosen = me if resumed else _first(look.placement.seats.get(name, ()))
     if not chosen:
-        return Seat((), Why(Code.NO_PLACE, "no host can run it"), ("",) * claim.declared.replicas)
+        nowhere = ("",) * claim.declared.replicas
+        return Seat((), Why(Code.NO_PLACE, "no host can run it"), nowhere, open=True)
     if chosen != me:
-        return _away(claim, f"belongs on {chosen}", {chosen: Copy(_all(claim), frozenset())})
-    cause = "its home does not know of it any more" if claim.orphan else _cause(look, claim)
-    return _full(claim, me, Why(Code.TAKEN_OVER, f"runs here for {claim.home}: {cause}"))
+        words = f"{_cause(look, claim)}, and {chosen} is the first that can run it"
+        seat = _away(claim, words, {chosen: Copy(_all(claim), frozenset())})
+        return replace(seat, open=True)
+    words = f"runs here for {claim.home}: {_cause(look, claim)}"
+    return _full(claim, me, Why(Code.TAKEN_OVER, words))
 
 
-def _at_home(look: Look, name: str, claim: Claim) -> Seat:
-    copies, me = look.copies[name], look.fleet.me
-    others = {host: copy for host, copy in copies.items() if host != me}
+def _at_home(look: Look, name: str, claim: Claim, copies: Mapping[str, Copy]) -> Seat:
+    me = look.fleet.me
+    others = {host: c for host, c in copies.items() if host != me and look.may_run(host, claim)}
     at_home = _full(claim, me, Why(Code.PLACED, "runs on its home"))
     if me in copies:
         return at_home
@@ -179,12 +213,13 @@ def _was_ours(look: Look, name: str, claim: Claim) -> bool:
 
 def _fleet_seat(look: Look, name: str, claim: Claim) -> Seat:
     """Replicas are spread: each slot is held by one host."""
-    copies, me = look.copies[name], look.fleet.me
+    copies, me = look.copies(name, claim), look.fleet.me
     wanted = claim.declared.replicas
     if look.waits and me not in copies:
         return _undecided(claim)
     winners = [_winner(name, slot, copies) for slot in range(wanted)]
-    if not all(winners) and look.fleet.brake is None:
+    lacking = not all(winners)
+    if lacking and look.fleet.brake is None and not look.waits:
         placed = look.placement.seats.get(name, ())
         winners = [
             won or (placed[slot] if slot < len(placed) else "") for slot, won in enumerate(winners)
@@ -193,9 +228,15 @@ def _fleet_seat(look: Look, name: str, claim: Claim) -> Seat:
     slots = tuple(slot for slot in range(wanted) if _holds(slot, winners[slot], me, own, copies))
     hosts = tuple(winners)
     if not slots:
-        return Seat((), Why(Code.ELSEWHERE, f"its replicas are on {_names(winners)}"), hosts)
-    words = f"slots {', '.join(map(str, slots))} of {wanted} belong here"
-    return Seat(slots, Why(Code.PLACED, words), hosts)
+        why = Why(Code.ELSEWHERE, f"its replicas are on {_names(winners)}")
+        return Seat((), why, hosts, open=lacking)
+    words = f"{_numbered(slots)} of {wanted} here"
+    return Seat(slots, Why(Code.PLACED, words), hosts, open=lacking)
+
+
+def _numbered(slots: tuple[int, ...]) -> str:
+    """ "replica 0", "replicas 0, 2" """
+    return f"replica{'s' * (len(slots) > 1)} {', '.join(map(str, slots))}"
 
 
 def _winner(name: str, slot: int, copies: Mapping[str, Copy]) -> str:
@@ -236,14 +277,6 @@ _BY_SCOPE = {
 }
 
 
-def _explained(look: Look, found: dict[str, Seat]) -> dict[str, Seat]:
-    """Reuse seats that say the same: what is the same object costs others nothing."""
-    before = look.fleet.seats
-    return {
-        name: before[name] if before.get(name) == seat else seat for name, seat in found.items()
-    }
-
-
 def refused(world: World, name: str, now: float) -> dict[str, str]:
     """Host → why it cannot run one more replica of a movable workload; for people."""
     claim = world.fleet.claims.get(name)
@@ -274,11 +307,13 @@ def _away(claim: Claim, words: str, copies: Mapping[str, Copy]) -> Seat:
 
 
 def _undecided(claim: Claim) -> Seat:
-    words = "waits to hear from the other hosts whether it runs there"
+    words = "the other hosts have not told yet whether they run it"
     return Seat((), Why(Code.ELSEWHERE, words), ("",) * claim.declared.replicas, wait=True)
 
 
 def _cause(look: Look, claim: Claim) -> str:
+    if claim.orphan:
+        return f"{claim.home} does not know of it any more"
     host = look.fleet.hosts.get(claim.home)
     return f"{claim.home} is down ({host.words})" if host else f"{claim.home} is gone"
 

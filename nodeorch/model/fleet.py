@@ -141,6 +141,8 @@ class Claim(_Frozen, frozen=True):
     declared: Declared
     orphan: bool = False
     """Its home does not know of it any more, and did not delete it."""
+    rivals: tuple[str, ...] = ()
+    """Other homes that declare the name: what they run under it is not this."""
 
 
 class Running(_Frozen, frozen=True):
@@ -253,6 +255,8 @@ class Seat(_Frozen, frozen=True):
     """It is not decided yet: nothing of it starts, nothing is given up."""
     refused: dict[str, str] = {}
     """Host → why it cannot run there."""
+    open: bool = False
+    """Not all of it is held: its place may be another one after any report."""
 
 
 class Fleet(_Frozen, frozen=True):

@@ -1,0 +1,76 @@
+"""Which movable workloads a fact can have moved: only those are judged anew.
+
+Compares the fleet before and after a fact. Promise: what is left out would get the seat that it
+has. A fact about one workload, or the report of one host, costs no look at all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nodeorch.decide.members import PATIENCE
+from nodeorch.model.fleet import Host, Report, movable
+from nodeorch.model.world import World
+
+
+def affected(world: World, before: World, now: float) -> set[str] | None:
+    """Names; None: all of them."""
+    fleet, was = world.fleet, before.fleet
+    if now < fleet.started + PATIENCE or fleet.brake is not was.brake:
+        return None
+    names = set(_here(world, before))
+    room = _desires_differ(world, before)
+    if fleet.claims is not was.claims:
+        names |= _differ(was.claims, fleet.claims)
+    if fleet.hosts is not was.hosts:
+        if fleet.hosts.keys() != was.hosts.keys():
+            return None
+        for name, host in fleet.hosts.items():
+            old = was.hosts[name]
+            if host is old:
+                continue
+            if _stands_anew(old, host) or host.report is None or old.report is None:
+                return None
+            names |= _differ(old.report.running, host.report.running)
+            room = room or _room(old.report) != _room(host.report)
+    if room:
+        names |= {name for name, seat in fleet.seats.items() if seat.open}
+    return names
+
+
+def _here(world: World, before: World) -> Iterator[str]:
+    """Those that something happened to on this host."""
+    old, new = before.workloads, world.workloads
+    if old is new:
+        return
+    for name, state in new.items():
+        if old.get(name) is not state and (state.record.home or movable(state.workload)):
+            yield name
+    yield from old.keys() - new.keys()
+
+
+def _desires_differ(world: World, before: World) -> bool:
+    """Whether something else is to run on this host, of what moves or not."""
+    old, new = before.workloads, world.workloads
+    if old is new:
+        return False
+    return old.keys() != new.keys() or any(
+        old[name].record is not state.record for name, state in new.items()
+    )
+
+
+def _differ(old: Mapping[str, object], new: Mapping[str, object]) -> set[str]:
+    if old is new:
+        return set()
+    return {n for n, one in new.items() if old.get(n) != one} | (old.keys() - new.keys())
+
+
+def _stands_anew(old: Host, new: Host) -> bool:
+    was = (old.standing, old.since, old.lost_at, old.told)
+    return was != (new.standing, new.since, new.lost_at, new.told)
+
+
+def _room(report: Report) -> tuple[object, ...]:
+    """What a host has to give, and what it holds."""
+    held = {name: running.slots for name, running in report.running.items()}
+    return report.memory, report.pinned, report.labels, report.cordoned, held
