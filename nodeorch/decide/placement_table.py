@@ -90,6 +90,7 @@ class Table:
         names: set[str] = set()
         for foe in self._foes.get(ask.name, ()):
             names.update(self.seats.get(foe, ()), self.everywhere.get(foe, ()))
+        for foe in ask.avoid:
             names.update(self._pinned.get(foe, ()))
         for port in ask.ports:
             names.update(self._ports.get(port, ()))
