@@ -8,7 +8,7 @@ import click
 
 from nodeorch.cli import cluster_rotate
 from nodeorch.cli.args import DURATION, NAME
-from nodeorch.cli.cluster_args import AT, config_option, own_options, socket_of
+from nodeorch.cli.cluster_args import AT, config_option, own_options, said, socket_of
 from nodeorch.cli.session import Session, pass_session
 
 
@@ -60,7 +60,8 @@ def init(
     from nodeorch.cluster import init, services
 
     place = init.make(config, name, node, address, port, serf_port)
-    _say(
+    said(
+        session,
         f"Made the fleet {name}: certificates, keys and Serf's configuration are in {place.files}.",
         *services.begin(place),
         f"For the next host: nodeorch cluster token; there: nodeorch cluster join TOKEN {address}",
@@ -123,7 +124,8 @@ def join(
 
     given = sys.stdin.readline() if token == "-" else token
     place, answer = joining.join(config, given, at, node, address, port, serf_port)
-    _say(
+    said(
+        session,
         f"Joined the fleet {answer.cluster}, with {', '.join(sorted(answer.hosts))}. The files are "
         f"in {place.files}.",
         *services.begin(place),
@@ -149,7 +151,7 @@ def leave(session: Session, host: str | None, force: bool, config: str) -> None:
     here = place.member(config)
     client = Client(socket_of(session, here))
     if host is not None and host != here.settings.node.name:
-        _say(str(client.post("/v1/cluster/leave", {"host": host})["words"]))
+        said(session, str(client.post("/v1/cluster/leave", {"host": host})["words"]))
         return
     root()
     if last_signer(here) and not force:
@@ -161,19 +163,13 @@ def leave(session: Session, host: str | None, force: bool, config: str) -> None:
         )
     try:
         client.post("/v1/cluster/leave", {})
+        told = []
     except ClientError as error:
         if not force:
             raise
-        _say(f"Nobody was told: {error}")
+        told = [f"Nobody was told: {error}"]
     aside = forget(here)
-    _say(f"Left the fleet. Its files are in {aside}.", *services.end(here))
+    said(session, *told, f"Left the fleet. Its files are in {aside}.", *services.end(here))
 
 
 command.add_command(cluster_rotate.command)
-
-
-def _say(*lines: str) -> None:
-    from nodeorch.cli.render import clean, say
-
-    for line in lines:
-        say(clean(line))

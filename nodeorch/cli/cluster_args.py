@@ -84,3 +84,14 @@ def own_options(function: _F) -> _F:
 def socket_of(session: Session, place: Place) -> str:
     """The daemon's: as it was given, else that of the configuration."""
     return session.socket if session.socket != DEFAULT_SOCKET else place.settings.paths.socket
+
+
+def said(session: Session, *lines: str) -> None:
+    """Tell what was done, and what is to do."""
+    from nodeorch.cli.render import clean, say
+
+    if session.json:
+        session.print_line({"words": lines})
+        return
+    for line in lines:
+        say(clean(line), now=True)

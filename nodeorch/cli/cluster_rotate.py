@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nodeorch.cli.cluster_args import AT, config_option, socket_of
+from nodeorch.cli.cluster_args import AT, config_option, said, socket_of
 from nodeorch.cli.session import Session, pass_session
 
 
@@ -22,17 +22,20 @@ def certificate(session: Session, if_due: bool, at: tuple[str, int] | None, conf
     """Get a new key and certificate for this host."""
     import time
 
-    from nodeorch.cli.render import say
     from nodeorch.cluster import services
     from nodeorch.cluster.renew import renew
 
     done = renew(config, at, if_due)
     if done is None:
-        say("The certificate is good for a while yet.")
+        said(session, "The certificate is good for a while yet.")
         return
     place, new = done
     ends = time.strftime("%Y-%m-%d", time.gmtime(new.ends))
-    say(f"The new certificate of {new.name} is good until {ends}. {services.reread(place)}")
+    said(
+        session,
+        f"The new certificate of {new.name} is good until {ends}.",
+        services.reread(place),
+    )
 
 
 @command.command("key")
@@ -44,7 +47,6 @@ def key(session: Session, config: str) -> None:
     Needs all hosts: where one is away it stops before that does harm, and goes on when it is called
     again.
     """
-    from nodeorch.cli.render import clean, say
     from nodeorch.client.unix import Client
     from nodeorch.cluster import place, ring
     from nodeorch.cluster.init import root
@@ -52,4 +54,4 @@ def key(session: Session, config: str) -> None:
     root()
     here = place.member(config)
     for words in ring.rotate(here.files, Client(socket_of(session, here))):
-        say(clean(words), now=True)
+        said(session, words)

@@ -35,8 +35,8 @@ def lived(host: Host) -> None:
 
 
 def test_init_makes_a_fleet_of_one_and_no_second(h1: Host) -> None:
-    out = h1.run("init", "demo", "--address", FIRST, "--name", "h1")
-    assert "Made the fleet demo" in out and "serf agent -config-file" in out
+    out = json.loads(h1.run("init", "demo", "--address", FIRST, "--name", "h1", "--json"))
+    assert "Made the fleet demo" in out["words"][0] and "serf agent -config-file" in out["words"][1]
     lived(h1)
     assert (h1.files / "ca.key").exists()
     text = h1.drop_in.read_text()
