@@ -54,18 +54,19 @@ def make(files: Path, cluster: str, fingerprint: bytes, valid: float, now: float
             f"cannot make a token for {valid:.0f} s: it is good for {LONGEST / 86400:.0f} days at "
             "most; use a shorter --valid"
         )
+    made = Token(
+        fingerprint, secrets.token_bytes(8), secrets.token_bytes(16), int(now + valid), cluster
+    )
     place = files / folder.TOKENS
-    sweep(place, now)
-    waiting = sum(path.name.isalnum() for path in place.iterdir())
-    if waiting >= LIMIT:
-        raise ClusterError(
-            f"cannot make a token: {LIMIT} wait for their use already; use one of them, or remove "
-            f"those in {place}"
-        )
-    made = Token(fingerprint, secrets.token_bytes(8), secrets.token_bytes(16),
-                 int(now + valid), cluster)  # fmt: skip
-    kept = _Kept(_hash(made.secret), float(made.ends))
-    folder.write(place / made.id.hex(), msgspec.json.encode(kept))
+    with alone(files):
+        sweep(place, now)
+        if sum(path.name.isalnum() for path in place.iterdir()) >= LIMIT:
+            raise ClusterError(
+                f"cannot make a token: {LIMIT} wait for their use already; use one of them, or "
+                f"remove those in {place}"
+            )
+        kept = _Kept(_hash(made.secret), float(made.ends))
+        folder.write(place / made.id.hex(), msgspec.json.encode(kept))
     return made
 
 
