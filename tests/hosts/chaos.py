@@ -99,6 +99,11 @@ def main(words: Sequence[str]) -> int:
     try:
         fleet.up()
         for seed in range(asked.seed, asked.seed + asked.runs):
+            if all_ and all_[-1].wrong:
+                # What went wrong in one run shall not be counted in the next.
+                fleet.close()
+                fleet = Fleet(asked.hosts)
+                fleet.up()
             all_.append(_told(fleet, seed, asked.faults))
     finally:
         fleet.close()

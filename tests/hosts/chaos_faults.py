@@ -109,12 +109,14 @@ class Chaos:
         ]
 
     def run(self, faults: int) -> None:
+        """Returns right after the last: what is measured then is the whole way back."""
         weights = [weight for weight, _ in self.program]
-        for _ in range(faults):
+        for n in range(faults):
+            if n:
+                self._wait(CALM)
             _, act = self.dice.choices(self.program, weights)[0]
             self.counts[act.__name__.replace("_", " ")] += 1
             act()
-            self._wait(CALM)
 
     def heal(self) -> None:
         """Everything is whole again, as far as hands can make it."""

@@ -218,6 +218,10 @@ class Fleet:
         """What `nodeorch members` of the host shows, by name."""
         return {view["name"]: view for view in self.client(host).get("/v1/members")}
 
+    def homes(self, host: str) -> dict[str, View]:
+        """Movable workloads of the fleet, mirrored ones among them, as the host knows them."""
+        return {view["name"]: view for view in self.client(host).get("/v1/homes")}
+
     def why(self, host: str, name: str) -> str:
         return self.shell(host, "nodeorch", "why", name, check=False)
 
@@ -266,7 +270,9 @@ class Fleet:
         for host in self.hosts:
             if self.client(host).get("/v1/node")["brake"]:
                 self.shell(host, "nodeorch", "confirm", check=False)
-        return not any(self.status(host) or self.firsts(host) for host in self.hosts)
+        return not any(
+            self.status(host) or self.homes(host) or self.firsts(host) for host in self.hosts
+        )
 
     def scene(self) -> str:
         """For whoever reads of a failure."""
