@@ -22,6 +22,8 @@ from tests.lab.wait import wait_for
 class Figures:
     """Of one run; times in seconds."""
 
+    made: bool = True
+    """False: it could not be made, and its times mean nothing."""
     settled: float = 0.0
     outage: float = 0.0
     """The longest."""
@@ -116,7 +118,7 @@ def _told(fleet: Fleet, seed: int, faults: int) -> Figures:
         fleet.reset()
         figures = run(fleet, seed, faults)
     except AssertionError as error:
-        figures = Figures(wrong=[f"the run could not be made: {error}"])
+        figures = Figures(made=False, wrong=[f"the run could not be made: {error}"])
     _say(
         f"seed {seed}: {'WRONG' if figures.wrong else 'well'}; settled {figures.settled:.1f} s, "
         f"longest outage {figures.outage:.1f} s, two copies for {figures.doubled:.1f} s; "
@@ -134,7 +136,7 @@ def _summary(all_: Sequence[Figures]) -> None:
     for what, n in sorted(counts.items()):
         _say(f"  {n:5} × {what}")
     for name in ("settled", "outage", "doubled"):
-        values = sorted(getattr(figures, name) for figures in all_) or [0.0]
+        values = sorted(getattr(figures, name) for figures in all_ if figures.made) or [0.0]
         middle = values[len(values) // 2]
         _say(f"  {name}: min {values[0]:.1f}, median {middle:.1f}, max {values[-1]:.1f} s")
     bad = sum(1 for figures in all_ if figures.wrong)
