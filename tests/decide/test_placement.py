@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from nodeorch.decide.placement import Ask, Candidate, Placement, place, refusals
@@ -141,7 +142,25 @@ def test_what_runs_on_every_host_takes_its_room_on_each() -> None:
 
 def test_what_requests_nothing_finds_room_on_a_full_host() -> None:
     hosts = fleet(Candidate("h1", 10))
-    assert seats([Ask("a", 1, 10), Ask("b", 1, 0)], hosts) == {"a": ("h1",), "b": ("h1",)}
+    found = seats([Ask("a", 2, 10), Ask("b", 1, 0)], hosts, a=("h1", "h1"))
+    assert found == {"a": ("h1", "h1"), "b": ("h1",)}
+
+
+def test_no_host_is_filled_much_more_than_the_others() -> None:
+    hosts = fleet(*(Candidate(f"h{i}", 100 * (1 + i % 2)) for i in range(40)))
+    found = seats([Ask(f"w{i}", 1, 5) for i in range(840)], hosts)  # 70 % of the memory
+    counts = Counter(host for (host,) in found.values())
+    fullest = max(5 * counts[name] / host.memory for name, host in hosts.items())
+    assert 0.80 < fullest <= 0.70 * 5 / 4
+
+
+def test_among_values_with_equally_many_the_rank_decides() -> None:
+    hosts = zoned(**{f"h{i}": "ab"[i % 2] for i in range(8)})
+    for name in map(str, range(20)):
+        by_rank = seats([Ask(name, 8, MIB)], hosts)[name]
+        found = seats([Ask(name, 3, MIB, spread="zone")], hosts)[name]
+        assert found[0] == by_rank[0]
+        assert found[2] == next(host for host in by_rank if host not in found[:2])
 
 
 def test_it_says_why_hosts_cannot_take_it() -> None:
