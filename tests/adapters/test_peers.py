@@ -55,8 +55,9 @@ async def test_a_report_is_told_at_link_up_and_when_it_changes(fleet: Fleet) -> 
     assert a.seen(ReportSeen) == [ReportSeen(Report("b"))]
     for number in range(1, 30):
         b.set(report=Report("b", workloads=number))
+        await asyncio.sleep(0.005)
     await async_wait_for(lambda: ReportSeen(Report("b", workloads=29)) in a.facts, 2)
-    assert len(a.seen(ReportSeen)) <= 4, "a burst is told as one"
+    assert len(a.seen(ReportSeen)) <= 12, "what changes all the time is told now and then"
 
 
 async def test_a_daemon_that_is_killed_is_missed_at_once_and_heard_again(fleet: Fleet) -> None:

@@ -288,6 +288,32 @@ async def test_a_host_holds_no_more_connections_than_its_share(fleet: Fleet) -> 
     await async_wait_for(lambda: not a.peers._door.places)
 
 
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("HEADER", b""),
+        ("HEADER", b"GET /v1/ca HTTP/1.1\r\nHost: a\r\n"),
+        ("STAY", b"POST /v1/join HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow"),
+    ],
+)
+async def test_who_dawdles_is_cut_off(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, limit: str, said: bytes
+) -> None:
+    a = await fleet.node("a", "127.0.0.11")
+    monkeypatch.setattr(door, limit, 0.2)
+    reader, writer = await asyncio.open_connection(
+        a.address, a.peers.port, ssl=_trusting(fleet), server_hostname="a"
+    )
+    writer.write(said)
+    try:
+        assert await asyncio.wait_for(reader.read(), 2) == b""
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    assert a.joined == []
+
+
 async def test_a_port_that_is_taken_is_said_in_words(fleet: Fleet) -> None:
     a = await fleet.node("a", "127.0.0.11")
     with pytest.raises(OSError, match=r"cannot listen on 127.0.0.11 port \d+: .*see \[cluster\]"):

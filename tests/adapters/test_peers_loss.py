@@ -163,6 +163,7 @@ async def test_a_host_that_is_cut_off_is_silent_within_two_seconds_and_comes_bac
         assert 1.4 < took < 2.2
         heard = [f.hearing for f in node.seen(LinkSeen)]
         assert heard == [Hearing.HEARD, Hearing.SILENT], "it does not seem to answer in between"
+        await async_wait_for(lambda: theirs not in node.peers._links, 1, "it may be half open")
         await async_wait_for(lambda: child.says(f"hearing {ours} silent"))
         _ip(f"-n {cable} link set {there} up")
         took = await _took(node, theirs, Hearing.HEARD, time.monotonic())

@@ -274,6 +274,23 @@ async def test_a_file_that_nobody_has_holds_a_view_back_but_not_for_ever(
     assert others.kept == {}
 
 
+async def test_files_of_what_runs_nowhere_else_are_not_asked_for(others: Others) -> None:
+    files = (File(target="/etc/web", digest=DIGEST),)
+    others.give("b", told := view("z", 1, declared=_declared("web", files=files)))
+    assert await others.offer("b", 1) == [told]
+    assert others.asked == [("b", "/v1/views/z")]
+
+
+async def test_no_more_is_read_than_may_come(fleet: Fleet) -> None:
+    a, b = await fleet.start("a", "b")
+    b.views(view("b", 1, declared=_declared("web")))
+    caller = a.peers._caller
+    body = await caller.ask("b", "GET", "/v1/views/b")
+    assert await caller.ask("b", "GET", "/v1/views/b", limit=len(body)) == body
+    with pytest.raises(PeerError, match=f"its answer is larger than {len(body) - 1} bytes"):
+        await caller.ask("b", "GET", "/v1/views/b", limit=len(body) - 1)
+
+
 async def test_a_file_is_had_from_whoever_has_it(others: Others) -> None:
     files = (File(target="/etc/web", digest=DIGEST),)
     told = view("z", 1, declared=_declared("web", files=files, failover=MOVES))
