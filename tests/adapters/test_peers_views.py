@@ -15,7 +15,7 @@ from nodeorch.adapters.peers import peers as peers_module
 from nodeorch.adapters.peers.pull import Puller
 from nodeorch.fleetports import PeerError
 from nodeorch.model.facts import Fact, ViewSeen
-from nodeorch.model.fleet import Declared, Stamp, View
+from nodeorch.model.fleet import Declared, Grave, Stamp, View
 from nodeorch.model.placing import Failover, FailoverMode
 from nodeorch.model.workload import File, Main, Workload
 from tests.adapters.peering import Fleet, Node, view
@@ -52,6 +52,14 @@ async def test_a_view_is_fetched_at_link_up_and_when_it_changes(fleet: Fleet) ->
     await _gets(a, second, "b")
     assert len(a.seen(ViewSeen)) == 2
     assert not b.seen(ViewSeen)
+
+
+async def test_a_view_with_graves_and_orphans_is_believed(fleet: Fleet) -> None:
+    a, b = await fleet.start("a", "b")
+    graves = {"z/web": Grave(term=2, by="b"), "b/old": Grave(term=1, by="b")}
+    told = view("b", 2, graves=graves, orphans=_declared("left"), departed={"y": Grave(1, "b")})
+    b.views(told)
+    await _gets(a, told, "b")
 
 
 async def test_a_view_of_a_host_that_is_away_is_had_from_another(fleet: Fleet) -> None:

@@ -134,7 +134,7 @@ class Routes:
 
     async def _file(self, workload: str, digest: str) -> bytes:
         for view in self._host.out.views.values():
-            declared = view.declared.get(workload)
+            declared = view.declared.get(workload) or view.orphans.get(workload)
             if declared is None or not movable(declared.workload):
                 continue
             if any(file.digest == digest for file in declared.workload.files):
