@@ -163,6 +163,47 @@ def test_among_values_with_equally_many_the_rank_decides() -> None:
         assert found[2] == next(host for host in by_rank if host not in found[:2])
 
 
+def test_a_preferred_host_still_needs_the_label() -> None:
+    ask = Ask("web", 1, MIB, constraints={"zone": ("a",)}, prefer=("h2",))
+    assert seats([ask], THREE) == {"web": ("h1",)}
+
+
+def test_only_what_is_together_is_drawn_home() -> None:
+    found = seats([Ask(f"w{i}", 1, 1, home="h1") for i in range(30)], THREE)
+    assert set(found.values()) == {("h1",), ("h2",), ("h3",)}
+    found = seats([Ask(f"w{i}", 1, 1, home="h1", together=True) for i in range(30)], THREE)
+    assert set(found.values()) == {("h1",)}
+
+
+def test_torn_apart_it_comes_together_at_home_or_where_most_are() -> None:
+    ask = Ask("db", 3, MIB, home="h1", together=True)
+    assert seats([ask], THREE, db=("h2", "h2", "h1")) == {"db": ("h1", "h1", "h1")}
+    assert seats([ask], THREE, db=("h2", "h3", "h3")) == {"db": ("h3", "h3", "h3")}
+
+
+def test_one_that_is_too_large_leaves_the_room_to_smaller_ones() -> None:
+    hosts = fleet(Candidate("h1", 100))
+    asks = [Ask("large", 1, 200), Ask("small", 1, 50)]
+    assert seats(asks, hosts) == {"large": ("",), "small": ("h1",)}
+
+
+def test_the_large_and_those_with_little_choice_are_placed_first() -> None:
+    hosts = fleet(Candidate("h1", 100), Candidate("h2", 100, labels={"zone": "a"}))
+    asks = [Ask("a", 1, 60), Ask("b", 1, 60), Ask("z", 1, 50, constraints={"zone": ("a",)})]
+    assert seats(asks, hosts)["z"] == ("h2",)
+    asks = [*(Ask(f"a{i}", 1, 25) for i in range(4)), Ask("z", 1, 100)]
+    assert "" not in {host for (host,) in seats(asks, hosts).values()}
+
+
+def test_what_runs_on_every_host_keeps_to_ports_and_to_the_room_it_has() -> None:
+    hosts = fleet(Candidate("h1", 100, ports=frozenset({80})), Candidate("h2", 100))
+    log = Ask("log", 1, 60, every_host=True, ports=frozenset({80}))
+    assert place([log], hosts).everywhere == {"log": ("h2",)}
+    web = Ask("web", 2, 50, priority=1)
+    found = place([log, web], hosts, {"log": ("h2",)})
+    assert sorted(found.seats["web"]) == ["h1", "h1"], "h2 has no room beside what is held there"
+
+
 def test_it_says_why_hosts_cannot_take_it() -> None:
     hosts = fleet(
         Candidate("h1", 1024 * MIB, labels={"zone": "b"}),
