@@ -143,6 +143,7 @@ def cable() -> Iterator[str]:
         _ip(f"-n {name} addr add 10.213.77.2/30 dev {there}")
         _ip(f"-n {name} link set {there} up")
         yield name
+        _ip(f"link del {here}")  # sockets that still try would hold the namespace, and it, for long
     finally:
         _ip(f"netns del {name}")
 
