@@ -139,7 +139,8 @@ def candidates(world: World) -> dict[str, Candidate]:
             name=name,
             memory=max(0, seen.memory - seen.pinned),
             labels=seen.labels,
-            names=frozenset(own),
+            # Nobody tells a host what it has forgotten: others run that.
+            names=frozenset(own) | (view.orphans.keys() if view else frozenset()),
             ports=frozenset(
                 p.host
                 for one in own.values()

@@ -12,8 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.decide.affected import affected
+from nodeorch.decide.copies import here
 from nodeorch.decide.edit import say
-from nodeorch.decide.graves import overruled
+from nodeorch.decide.graves import heir_is_silent, overruled
 from nodeorch.decide.holding import hold, release, seated, still_elsewhere, still_needed
 from nodeorch.decide.members import judge
 from nodeorch.decide.mirrors import claims, publish
@@ -119,7 +120,11 @@ def _lay(world: World, found: dict[str, Seat], names: set[str] | None, now: floa
                 words = f"{state.record.home}, its home, declares it no more"
                 world = release(world, name, Why(Code.DELETED, words))
         elif taker := overruled(world, state):
-            if state.record.slots != () and not (name in found and found[name].slots):
+            if here(world, state) and (
+                heir_is_silent(world, world.fleet.me, name) or (name in found and found[name].slots)
+            ):
+                continue  # it runs on until the new home has it
+            if state.record.slots != ():
                 words = f"its home is {taker} now: it was taken while this host was away"
                 world = say(seated(world, name, ()), Code.HOME_TAKEN, words, name)
         elif name not in found and state.record.slots is not None:

@@ -43,6 +43,24 @@ def overruled(world: World, state: WorkloadState) -> str:
     return grave.by if grave and state.record.term <= grave.term and grave.by != me else ""
 
 
+def heir_is_silent(world: World, home: str, name: str) -> bool:
+    """A workload was taken from its home, and it is not known yet what the taker makes of it: its
+    grave has come by another way than the view of who dug it."""
+    fleet = world.fleet
+    seen: set[str] = set()
+    while home not in seen:
+        seen.add(home)
+        key = grave_key(home, name)
+        grave = fleet.record.graves.get(key)
+        if grave is None or grave.by not in fleet.hosts:
+            return False
+        view = fleet.views.get(grave.by)
+        if view is None or key not in view.graves:
+            return True
+        home = grave.by
+    return False
+
+
 def revived(world: World, state: WorkloadState) -> WorkloadState:
     """What this host has buried itself and declares all the same has come to life anew."""
     if state.record.home or state.record.deleting:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nodeorch.decide.copies import here
 from nodeorch.decide.edit import put, say
-from nodeorch.decide.graves import buried
+from nodeorch.decide.graves import buried, heir_is_silent
 from nodeorch.decide.specs import aim, delete
 from nodeorch.decide.template import version
 from nodeorch.model.fleet import Claim, Declared, Fleet, Seat, Standing
@@ -53,7 +53,10 @@ def release(world: World, name: str, why: Why) -> World:
 
 
 def still_needed(world: World, state: WorkloadState) -> bool:
-    """It shall not move any more, and runs here until its home runs it."""
+    """It shall not move any more, and runs here until its home runs it; or it has a new home, of
+    which nothing is known yet."""
+    if heir_is_silent(world, state.record.home, state.workload.name):
+        return True
     fleet, name, home = world.fleet, state.workload.name, state.record.home
     view, host = fleet.views.get(home), fleet.hosts.get(home)
     declared = view.declared.get(name) if view else None

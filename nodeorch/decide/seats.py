@@ -120,12 +120,20 @@ def seats(
         claim = claims.get(name)
         if claim is None:
             continue
-        seat = _BY_SCOPE[claim.declared.workload.main.scope](look, name, claim)
+        seat = _seat(look, name, claim)
         # What is the same object costs others nothing.
         found[name] = before[name] if before.get(name) == seat else seat
     if look.is_new:
         look.wake(world.fleet.started + PATIENCE)
     return found, look.wake_at
+
+
+def _seat(look: Look, name: str, claim: Claim) -> Seat:
+    declared = claim.declared
+    if not declared.replicas:
+        words = f"{'stopped' if declared.stopped else 'scaled to 0'} on its home {claim.home}"
+        return Seat((), Why(Code.ELSEWHERE, words))
+    return _BY_SCOPE[declared.workload.main.scope](look, name, claim)
 
 
 def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
@@ -179,7 +187,8 @@ def _at_home(look: Look, name: str, claim: Claim, copies: Mapping[str, Copy]) ->
     if not stays:
         words = f"returns to its home (failback = {failback.value}) from {_names(others)}"
         return _full(claim, me, Why(Code.PLACED, words))
-    words = f"it was taken over while this host was away (failback = {failback.value})"
+    until = "until it is idle there " if failback is Failback.IDLE else ""
+    words = f"it stays {until}where it was taken over (failback = {failback.value})"
     return _away(claim, words, others)
 
 

@@ -13,9 +13,11 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from nodeorch.decide.copies import report
+from nodeorch.decide.graves import mirrored, take_refusal
 from nodeorch.model.facts import (
     EngineSeen,
     Fact,
+    HostRemoved,
     LinkSeen,
     Listed,
     Loaded,
@@ -23,12 +25,13 @@ from nodeorch.model.facts import (
     OpinionSeen,
     ReportSeen,
     SpecsSeen,
+    Tick,
     ViewSeen,
 )
 from nodeorch.model.fleet import Fleet as FleetState
 from nodeorch.model.fleet import Hearing, Member, MemberStatus, Standing, View
 from nodeorch.model.workload import Workload
-from nodeorch.model.world import Node, State, World
+from nodeorch.model.world import Node, Note, State, World
 from tests.decide.story import Story
 
 SILENT_AFTER = 2.0
@@ -43,12 +46,41 @@ class FleetHost(Story):
         super().__init__(*specs, memory=memory, boot_id=f"{name}-1")
         self.name = name
         self.boots = 1
+        self.runs = 1
         self.power = True
+        self.daemon = True
+        self.serf = True
+        self.left = False
+        self.taken_by = ""
+        """The address of a stranger that uses the name."""
         self.labels = labels
         self.memory = memory
         self.heard_at: dict[str, float] = {}
         self.told: dict[str, object] = {}
+        self.journal: list[tuple[float, Note]] = []
+        self.links = True
+        self.wake_at: float | None = None
         self.world = self._fresh()
+
+    @property
+    def on(self) -> bool:
+        return self.power and self.daemon
+
+    def _drain(self) -> None:
+        self.journal += [(self.now, note) for note in self.world.notes]
+        super()._drain()
+
+    def tick(self) -> None:
+        """Time tells only what something waits for."""
+        due = (self.world.fleet.wake_at, self.wake_at)
+        if any(at is not None and at <= self.now for at in due):
+            self.wake_at = None
+            self.tell(Tick())
+
+    def settle(self, most: int = 60) -> Story:
+        super().settle(most)
+        self.wake_at = self.plan().wake_at
+        return self
 
     def _fresh(self) -> World:
         node = Node(
@@ -57,12 +89,14 @@ class FleetHost(Story):
             memory=self.memory,
             labels=self.labels,
         )
-        fleet = FleetState(me=self.name, address=f"10.0.0.{self.name[1:]}", version="1")
+        address = f"10.0.0.{self.name[1:]}"
+        fleet = FleetState(me=self.name, address=address, version="1", links=self.links)
         return World(node=node, fleet=fleet, wall_ahead=1e9)
 
     def boot(self, *, lost_disk: bool = False, reboot: bool = True) -> None:
         """Start the daemon on what the disk holds; after a reboot nothing runs."""
         old = self.world
+        self.runs += 1
         if reboot:
             self.boots += 1
             for key, container in self.containers.items():
@@ -98,14 +132,20 @@ class FleetHost(Story):
         state = self.world.workloads.get(name)
         if state is None or not self.power:
             return 0
-        return sum(
-            1
-            for i in state.instances.values()
-            if any(c.name == i.name and c.state is State.RUNNING for c in self.containers.values())
-        )
+        running = self.running()
+        return sum(1 for i in state.instances.values() if i.name in running)
+
+    def slots(self, name: str) -> list[int]:
+        """Of containers that run, whatever the daemon knows of them."""
+        if not self.power:
+            return []
+        found = (c.name.split(".") for c in self.containers.values() if c.state is State.RUNNING)
+        return sorted(int(slot) for own, slot, _ in found if own == name)
 
 
 class Fleet:
+    kind: type[FleetHost] = FleetHost
+
     def __init__(
         self,
         count: int = 3,
@@ -115,7 +155,7 @@ class Fleet:
     ) -> None:
         self.now = 1000.0
         self.hosts = {
-            f"h{n}": FleetHost(f"h{n}", memory=memory, labels=(labels or {}).get(f"h{n}", {}))
+            f"h{n}": self.kind(f"h{n}", memory=memory, labels=(labels or {}).get(f"h{n}", {}))
             for n in range(1, count + 1)
         }
         self.cuts: set[tuple[str, str]] = set()
@@ -169,52 +209,92 @@ class Fleet:
         self.cuts.clear()
         return self
 
+    def kill_daemon(self, *names: str) -> Fleet:
+        for name in names:
+            self.hosts[name].daemon = False
+        return self
+
+    def start_daemon(self, *names: str) -> Fleet:
+        for name in names:
+            self.hosts[name].daemon = True
+            self.hosts[name].now = self.now
+            self.hosts[name].boot(reboot=False)
+        return self
+
+    def take(self, host: str, name: str) -> Fleet:
+        """As the desk does: its home's file is written here."""
+        there = self.hosts[host]
+        assert take_refusal(there.world, name, forced=True) is None
+        homes = mirrored(there.world, name)
+        there.files[name] = homes[min(homes, key=lambda h: (-homes[h].term, h))].workload
+        there.tell(SpecsSeen(workloads=dict(there.files), taken=(name,), by="ann"))
+        return self
+
+    def leave(self, name: str) -> Fleet:
+        """The host leaves; its daemon goes on until it is told that it is alone."""
+        self.hosts[name].tell(HostRemoved(host=name, by="ann"))
+        self.run(1)
+        self.hosts[name].left = True
+        return self
+
     # time ---------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> Fleet:
         end = self.now + seconds
         while self.now < end:
             self.now += STEP
-            for host in self.hosts.values():
-                if host.power:
-                    host.now = self.now
-                    self._serf(host)
-                    self._hear(host)
+            on = [host for host in self.hosts.values() if host.on]
+            for host in on:
+                host.now = max(host.now, self.now)
+                self._serf(host)
+                self._hear(host)
             for _ in range(4):
-                for host in self.hosts.values():
-                    if host.power:
-                        self._talk(host)
-                        host.wait(0.0)
-                        host.settle()
+                for host in on:
+                    self._talk(host)
+                    host.tick()
+                    host.settle()
             self._judge()
         return self
 
     def _hears(self, host: FleetHost, other: str) -> bool:
         """A link is one connection: it needs both directions."""
         there = self.hosts[other]
-        pair = ((other, host.name), (host.name, other))
-        return there.power and not any(way in self.cuts for way in pair)
+        return there.daemon and not (there.left or host.left) and self._reaches(host.name, other)
+
+    def _reaches(self, one: str, other: str) -> bool:
+        pair = ((other, one), (one, other))
+        return self.hosts[other].power and not any(way in self.cuts for way in pair)
 
     def _serf(self, host: FleetHost) -> None:
+        if not host.serf:
+            host.once("serf", MembersSeen(trouble="connection refused"))
+            return
         members = []
         for name, other in self.hosts.items():
             key = (host.name, name)
-            reachable = name == host.name or self._hears(host, name) or self._through(host, name)
+            if host.left and name != host.name:
+                continue
+            reachable = name == host.name or self._gossips(host.name, name)
             if reachable:
                 self.failed_at.pop(key, None)
             else:
                 self.failed_at.setdefault(key, self.now + SERF_AFTER)
             failed = self.failed_at.get(key, self.now + 1) <= self.now
             status = MemberStatus.FAILED if failed else MemberStatus.ALIVE
-            members.append(Member(name=name, address=other.world.fleet.address, status=status))
+            if other.left:
+                status = MemberStatus.LEFT
+            address = other.taken_by or other.world.fleet.address
+            members.append(Member(name=name, address=address, status=status))
         host.once("serf", MembersSeen(members=tuple(members)))
 
-    def _through(self, host: FleetHost, name: str) -> bool:
+    def _gossips(self, one: str, other: str) -> bool:
         """Serf asks others to ask."""
-        return any(
-            self._hears(host, third) and self._hears(self.hosts[third], name)
+        if not self.hosts[other].serf:
+            return False
+        return self._reaches(one, other) or any(
+            self.hosts[third].serf and self._reaches(one, third) and self._reaches(third, other)
             for third in self.hosts
-            if third not in (host.name, name)
+            if third not in (one, other)
         )
 
     def _hear(self, host: FleetHost) -> None:
@@ -223,12 +303,14 @@ class Fleet:
                 continue
             if self._hears(host, name):
                 host.heard_at[name] = self.now
-                run = f"{name}-{self.hosts[name].boots}"
+                run = f"{name}-{self.hosts[name].runs}"
                 host.once(f"link {name}", LinkSeen(name, Hearing.HEARD, run=run))
             elif self.now - host.heard_at.setdefault(name, self.now) >= SILENT_AFTER:
                 for key in ("opinion", "report"):  # both are said anew on the next link
                     host.told.pop(f"{key} {name}", None)
-                host.once(f"link {name}", LinkSeen(name, Hearing.SILENT, words="no answer"))
+                answers = not self.hosts[name].left and self._reaches(host.name, name)
+                hearing = Hearing.ANSWERS if answers else Hearing.SILENT
+                host.once(f"link {name}", LinkSeen(name, hearing, words="no beat"))
 
     def _talk(self, host: FleetHost) -> None:
         for name, other in self.hosts.items():
