@@ -2,9 +2,9 @@
 
     sudo python -m bench [NAME…] [--venv DIR]
 
-Names: recovery bulk memory cpu status api storm probes replan; all by default. Needs root, Podman,
-busybox-static and podman-compose; the daemon is installed as users have it, into DIR, or
-into a folder that is removed in the end. What is measured: docs/benchmarks.md.
+Names: recovery bulk memory cpu status api storm probes replan failover simulate; all by default.
+Needs root, Podman, Serf, busybox-static and podman-compose; the daemon is installed as users have
+it, into DIR, or into a folder that is removed in the end. What is measured: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import api, bulk, cpu, memory, probes, replan, status
+from bench import api, bulk, cpu, failover, memory, probes, replan, simulate, status
 from bench.installed import install
 from bench.place import MANY, Place
 from bench.recovery import QUIET, STORM, Recovery
 from bench.storm import storm
 from bench.table import Row, markdown
 
-NAMES = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm", "probes", "replan")
+ONE_HOST = ("recovery", "bulk", "memory", "cpu", "status", "api", "storm")
+NAMES = (*ONE_HOST, "probes", "replan", "failover", "simulate")
 NONE_MIB, MANY_MIB = 45, 55
 
 
@@ -65,7 +66,7 @@ def with_hundred(place: Place, wanted: set[str], recovery: Recovery) -> list[Row
 
 def measure(wanted: set[str], venv: Path) -> list[Row]:
     rows: list[Row] = []
-    if wanted - {"probes", "replan"}:
+    if wanted.intersection(ONE_HOST):
         install(venv)
         place = Place(venv)
         try:
@@ -79,6 +80,10 @@ def measure(wanted: set[str], venv: Path) -> list[Row]:
         rows += probes.measure()
     if "replan" in wanted:
         rows += replan.measure()
+    if "failover" in wanted:
+        rows += failover.measure()
+    if "simulate" in wanted:
+        rows += simulate.measure(simulate.Plan())
     return rows
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from nodeorch import __version__
@@ -19,6 +19,7 @@ from nodeorch.daemon.fleetlink import FleetLink, watch_quiet
 from nodeorch.daemon.supervisor import Supervisor
 from nodeorch.decide.status import Sample
 from nodeorch.files import read_regular
+from nodeorch.model.fleet import View, movable
 from nodeorch.ports import Clock
 from nodeorch.spec.settings import Settings
 
@@ -26,6 +27,9 @@ AGAIN = 5.0
 """Seconds until the port is tried again."""
 RENEW = 24 * 3600.0
 """Seconds between two looks at how long our certificate is good for."""
+
+TIDY = 600.0
+"""Seconds between two looks at what of the mirrored files nobody needs any more."""
 
 log = logging.getLogger("nodeorch")
 
@@ -105,6 +109,7 @@ class FleetParts:
         yield asyncio.create_task(self._listen())
         yield asyncio.create_task(quiet)
         yield asyncio.create_task(self._renew())
+        yield asyncio.create_task(self._tidy())
 
     async def _renew(self) -> None:
         """The certificate is renewed by a command of its own, when a third of its life is left."""
@@ -117,7 +122,27 @@ class FleetParts:
             if await process.wait() != 0:
                 log.error("cannot renew the certificate; it is tried again tomorrow")
 
+    async def _tidy(self) -> None:
+        """Contents of config files that no view needs any more go."""
+        while True:
+            await asyncio.sleep(TIDY)
+            kept = needed(self._supervisor.world.fleet.views.values())
+            try:
+                await asyncio.to_thread(self.mirror.tidy, kept)
+            except OSError as error:
+                log.error("cannot tidy what is mirrored: %s", error)
+
     async def close(self) -> None:
         if self._listening:
             await self._peers.close()
         await self._members.close()
+
+
+def needed(views: Iterable[View]) -> dict[str, set[str]]:
+    """Workload → digests of the config files that it needs, should it come to run here."""
+    found: dict[str, set[str]] = {}
+    for view in views:
+        for name, one in (*view.declared.items(), *view.orphans.items()):
+            if movable(one.workload):
+                found.setdefault(name, set()).update(f.digest for f in one.workload.files)
+    return found

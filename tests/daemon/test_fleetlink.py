@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from nodeorch.adapters.shelf import FileShelf
 from nodeorch.daemon.fleetdesk import FleetDesk
 from nodeorch.daemon.fleetlink import FleetLink, watch_quiet
+from nodeorch.daemon.fleetparts import needed
 from nodeorch.daemon.laid import MirroredShelf, lay
 from nodeorch.decide.template import digest
 from nodeorch.files import read_regular
@@ -245,3 +246,14 @@ async def test_a_copy_finds_its_config_files_among_what_was_mirrored(tmp_path: P
     both = MirroredShelf(shelf, mirror)
     (path,) = await lay(both, "web", (File(target="/etc/x", digest=name),))
     assert read_regular(path, 100) == content
+
+
+def test_only_files_of_what_may_come_here_are_kept():
+    moving, staying = "a" * 64, "b" * 64
+    fleet = Fleet().up()
+    fleet.declare(
+        "h1",
+        workload("web", failover=MOVES, files=(File(target="/x", digest=moving),)),
+        workload("local", files=(File(target="/x", digest=staying),)),
+    ).run(3)
+    assert needed(fleet.hosts["h2"].world.fleet.views.values()) == {"web": {moving}}
