@@ -13,7 +13,7 @@ from math import inf
 
 from msgspec import Struct
 
-from nodeorch.decide.members import GATHER
+from nodeorch.decide.members import GATHER, PATIENCE
 from nodeorch.decide.placement import Ask, Candidate
 from nodeorch.decide.ready import is_ready
 from nodeorch.decide.room import request, requested
@@ -85,15 +85,14 @@ def silent_at(host: Host, claim: Claim) -> float:
     return host.since + max(GATHER, claim.declared.workload.failover.after)
 
 
-def is_waiting(fleet: Fleet) -> bool:
-    """Whether others may still tell what they run."""
-    return any(not _has_told(host) for host in fleet.hosts.values())
-
-
-def _has_told(host: Host) -> bool:
-    if host.lost or host.hearing is Hearing.SILENT:
-        return True
-    return host.hearing is Hearing.HEARD and host.told
+def tells_until(fleet: Fleet, host: Host) -> float:
+    """Until when a host may still tell what it runs; what it said before it was away does not
+    count, nor does it take long after a link is up."""
+    if host.lost or host.told or host.hearing is Hearing.SILENT:
+        return 0.0
+    if host.hearing is Hearing.ANSWERS:
+        return fleet.started + PATIENCE if host.report is None else 0.0
+    return max(fleet.started, host.since, host.hearing_since) + PATIENCE
 
 
 def rank(name: str, host: str) -> bytes:

@@ -42,7 +42,10 @@ def remembered(world: World, fact: Loaded, now: float) -> World:
         return _alone(world)
     record = fact.fleet or FleetRecord()
     if not record.lineage:
-        record = replace(record, lineage=fact.lineage, stamp=Stamp(incarnation=1))
+        # The wall clock keeps the stamps of two lineages apart; should it be wrong, the others
+        # know a later view, and that settles it.
+        stamp = Stamp(incarnation=max(1, int(fact.wall)))
+        record = replace(record, lineage=fact.lineage, stamp=stamp)
     gone = record.departed.get(world.fleet.me)
     if gone is not None and record.stamp.incarnation <= gone.term:
         record = replace(record, stamp=Stamp(incarnation=gone.term + 1))

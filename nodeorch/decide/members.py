@@ -84,7 +84,11 @@ def members_seen(world: World, fact: MembersSeen, now: float) -> World:
 def link_seen(world: World, fact: LinkSeen, now: float) -> World:
     host = world.fleet.hosts.get(fact.host)
     if host is None:
-        return world
+        if fact.hearing is not Hearing.HEARD:
+            return world
+        # It knows us before our Serf knows it; its certificate says that it is of the fleet.
+        world = say(world, Code.HOST_JOINED, f"{fact.host} joined the fleet")
+        host = Host(name=fact.host, since=now)
     fresh = replace(host, hearing=fact.hearing, hearing_since=now)
     if fact.hearing is not Hearing.HEARD:
         # What it last said is old from here on.

@@ -24,9 +24,9 @@ from nodeorch.decide.copies import (
     gone_at,
     here,
     hosts_of,
-    is_waiting,
     rank,
     silent_at,
+    tells_until,
 )
 from nodeorch.decide.members import PATIENCE
 from nodeorch.decide.placement import Placement, place, refusals
@@ -44,8 +44,10 @@ class Look:
         self.now = now
         self.is_new = now < self.fleet.started + PATIENCE
         """Someone may yet tell what happened while this host was away: a deletion, say."""
-        self.waits = self.is_new and is_waiting(self.fleet)
-        self.wake_at: float | None = None
+        told = [tells_until(self.fleet, host) for host in self.fleet.hosts.values()]
+        self.waits = any(at > now for at in told)
+        """Others may yet tell that they run it."""
+        self.wake_at = min((at for at in told if at > now), default=None)
         self._placement: Placement | None = None
         self._holders: dict[str, list[Host]] | None = None
 

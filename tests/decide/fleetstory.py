@@ -116,6 +116,7 @@ class FleetHost(Story):
                 fleet=None if lost_disk else old.fleet.record,
                 views={} if lost_disk else dict(old.fleet.views),
                 lineage=f"{self.name}-{self.boots}",
+                wall=1e9 + self.now,
             )
         )
         self.tell(SpecsSeen(workloads=dict(self.files)))
@@ -299,8 +300,9 @@ class Fleet:
 
     def _hear(self, host: FleetHost) -> None:
         for name in self.hosts:
-            if name == host.name:
-                continue
+            pair = (host.world.fleet.hosts, self.hosts[name].world.fleet.hosts)
+            if name == host.name or (name not in pair[0] and host.name not in pair[1]):
+                continue  # neither knows the other
             if self._hears(host, name):
                 host.heard_at[name] = self.now
                 run = f"{name}-{self.hosts[name].runs}"
@@ -314,7 +316,10 @@ class Fleet:
 
     def _talk(self, host: FleetHost) -> None:
         for name, other in self.hosts.items():
-            if name == host.name or not self._hears(host, name):
+            known = host.world.fleet.hosts.get(name)
+            if known is None or known.hearing is not Hearing.HEARD:
+                continue
+            if not self._hears(host, name):
                 continue
             states = other.world.fleet.hosts
             by: dict[Hearing, tuple[str, ...]] = {
