@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nodeorch.decide.members import PATIENCE
-from nodeorch.model.fleet import Host, Report, movable
+from nodeorch.model.fleet import Host, Running, movable
 from nodeorch.model.world import World
 
 
@@ -23,18 +23,20 @@ def affected(world: World, before: World, now: float) -> set[str] | None:
     if fleet.claims is not was.claims:
         names |= _differ(was.claims, fleet.claims)
     if fleet.hosts is not was.hosts:
-        if fleet.hosts.keys() != was.hosts.keys():
-            return None
-        for name, host in fleet.hosts.items():
-            old = was.hosts[name]
+        for name in fleet.hosts.keys() | was.hosts.keys():
+            old, host = was.hosts.get(name), fleet.hosts.get(name)
             if host is old:
                 continue
-            if _stands_anew(old, host) or host.report is None or old.report is None:
-                return None
-            names |= _differ(old.report.running, host.report.running)
-            room = room or _room(old.report) != _room(host.report)
+            ran, runs = _running(old), _running(host)
+            if _stands_anew(old, host):
+                names |= ran.keys() | runs.keys()
+                names |= {n for n, claim in fleet.claims.items() if claim.home == name}
+                room = True
+            else:
+                names |= _differ(ran, runs)
+                room = room or _room(old) != _room(host)
     if room:
-        names |= {name for name, seat in fleet.seats.items() if seat.open}
+        names |= {name for name, seat in fleet.seats.items() if seat.open or seat.wait}
     return names
 
 
@@ -65,12 +67,21 @@ def _differ(old: Mapping[str, object], new: Mapping[str, object]) -> set[str]:
     return {n for n, one in new.items() if old.get(n) != one} | (old.keys() - new.keys())
 
 
-def _stands_anew(old: Host, new: Host) -> bool:
+def _running(host: Host | None) -> Mapping[str, Running]:
+    return host.report.running if host is not None and host.report is not None else {}
+
+
+def _stands_anew(old: Host | None, new: Host | None) -> bool:
+    if old is None or new is None:
+        return True
     was = (old.standing, old.since, old.lost_at, old.told)
     return was != (new.standing, new.since, new.lost_at, new.told)
 
 
-def _room(report: Report) -> tuple[object, ...]:
+def _room(host: Host | None) -> tuple[object, ...]:
     """What a host has to give, and what it holds."""
+    if host is None or host.report is None:
+        return ()
+    report = host.report
     held = {name: running.slots for name, running in report.running.items()}
     return report.memory, report.pinned, report.labels, report.cordoned, held

@@ -65,6 +65,8 @@ def elsewhere(hosts: Iterable[Host], name: str, claim: Claim) -> dict[str, Copy]
         running = host.report.running.get(name) if host.report else None
         if running is None or not running.slots or running.home in claim.rivals:
             continue
+        if running.home == host.name != claim.home:
+            continue  # it was its home once: it will end it, and has another version
         ready = frozenset(running.ready) if host.told else frozenset()
         found[host.name] = Copy(frozenset(running.slots), ready, running.digest, running.idle)
     return found
@@ -130,6 +132,10 @@ def candidates(world: World) -> dict[str, Candidate]:
     }
     reports[fleet.me] = report(world)
     views = {**fleet.views, **({fleet.me: fleet.view} if fleet.view else {})}
+    forgotten: dict[str, set[str]] = {}
+    for key in fleet.view.adrift if fleet.view else ():
+        home, _, orphan = key.partition("/")
+        forgotten.setdefault(home, set()).add(orphan)
     found = {}
     for name, seen in reports.items():
         view = views.get(name)
@@ -138,8 +144,8 @@ def candidates(world: World) -> dict[str, Candidate]:
             name=name,
             memory=max(0, seen.memory - seen.pinned),
             labels=seen.labels,
-            # Nobody tells a host what it has forgotten: others run that.
-            names=frozenset(own) | (view.orphans.keys() if view else frozenset()),
+            # What a host has forgotten is run by others until somebody declares it.
+            names=frozenset(own).union(forgotten.get(name, ())),
             ports=frozenset(
                 p.host
                 for one in own.values()

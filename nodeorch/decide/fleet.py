@@ -12,10 +12,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.decide.affected import affected
-from nodeorch.decide.copies import here
 from nodeorch.decide.edit import say
-from nodeorch.decide.graves import heir_is_silent, overruled
-from nodeorch.decide.holding import hold, release, seated, still_elsewhere, still_needed
+from nodeorch.decide.graves import overruled
+from nodeorch.decide.holding import (
+    hold,
+    release,
+    seated,
+    still_elsewhere,
+    still_needed,
+    still_serves,
+)
 from nodeorch.decide.members import judge
 from nodeorch.decide.mirrors import claims, publish
 from nodeorch.decide.seats import seats
@@ -123,10 +129,8 @@ def _lay(world: World, found: dict[str, Seat], names: set[str] | None, now: floa
                 words = f"{state.record.home}, its home, declares it no more"
                 world = release(world, name, Why(Code.DELETED, words))
         elif taker := overruled(world, state):
-            if here(world, state) and (
-                heir_is_silent(world, world.fleet.me, name) or (name in found and found[name].slots)
-            ):
-                continue  # it runs on until the new home has it
+            if still_serves(world, state):
+                continue
             if state.record.slots != ():
                 words = f"its home is {taker} now: it was taken while this host was away"
                 world = say(seated(world, name, ()), Code.HOME_TAKEN, words, name)

@@ -61,15 +61,20 @@ def heir_is_silent(world: World, home: str, name: str) -> bool:
     return False
 
 
-def revived(world: World, state: WorkloadState) -> WorkloadState:
-    """What this host has buried itself and declares all the same has come to life anew."""
+def revived(world: World, state: WorkloadState, forgotten: Mapping[str, Declared]) -> WorkloadState:
+    """What this host has buried itself and declares all the same has come to life anew; what it
+    had forgotten and declares again is the same, so that its grave will hold both."""
     if state.record.home or state.record.deleting:
         return state
     me = world.fleet.me
-    grave = world.fleet.record.graves.get(grave_key(me, state.workload.name))
-    if grave is None or grave.by != me or state.record.term > grave.term:
+    key = grave_key(me, state.workload.name)
+    grave, former = world.fleet.record.graves.get(key), forgotten.get(key)
+    term = max(state.record.term, former.term if former else 0)
+    if grave is not None and grave.by == me:
+        term = max(term, grave.term + 1)
+    if term == state.record.term:
         return state
-    return replace(state, record=replace(state.record, term=grave.term + 1))
+    return replace(state, record=replace(state.record, term=term))
 
 
 def union(ours: dict[str, Grave], theirs: Mapping[str, Grave]) -> dict[str, Grave]:
@@ -89,13 +94,17 @@ def union(ours: dict[str, Grave], theirs: Mapping[str, Grave]) -> dict[str, Grav
 
 def mirrored(world: World, name: str) -> dict[str, Declared]:
     """Home → its declaration of the name, as far as it counts; orphans too."""
-    graves = world.fleet.record.graves
+    fleet = world.fleet
     found = {}
-    for home, view in world.fleet.views.items():
-        one = view.declared.get(name) or view.orphans.get(name)
-        if one is not None and not buried(graves, home, name, one.term):
-            found[home] = one
-    return found
+    for key, one in (fleet.view.adrift if fleet.view else {}).items():
+        if key.partition("/")[2] == name:
+            found[key.partition("/")[0]] = one
+    for home, view in fleet.views.items():
+        known = view.declared.get(name) or view.orphans.get(name)
+        if known is not None:
+            found[home] = known
+    graves = fleet.record.graves
+    return {home: one for home, one in found.items() if not buried(graves, home, name, one.term)}
 
 
 def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
@@ -110,9 +119,9 @@ def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
     if not homes:
         return f"cannot take {name}: no other host declares it; see `nodeorch home list`"
     for home in homes:
-        view, host = fleet.views[home], fleet.hosts.get(home)
-        if name in view.orphans and name not in view.declared:
-            continue
+        view, host = fleet.views.get(home), fleet.hosts.get(home)
+        if view is None or name not in view.declared:
+            continue  # its home has forgotten it
         if host is None or host.lost:
             continue
         if host.standing in (Standing.UP, Standing.UNSUPERVISED):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import here
+from nodeorch.decide.copies import elsewhere, here
 from nodeorch.decide.edit import put, say
 from nodeorch.decide.graves import buried, heir_is_silent
 from nodeorch.decide.specs import aim, delete
@@ -66,6 +66,22 @@ def still_needed(world: World, state: WorkloadState) -> bool:
         return False
     running = host.report.running.get(name) if host.report and host.told else None
     return running is None or len(running.ready) < declared.replicas
+
+
+def still_serves(world: World, state: WorkloadState) -> bool:
+    """Another host is its home now; it runs here until all of it is ready elsewhere."""
+    fleet, name = world.fleet, state.workload.name
+    if here(world, state) is None:
+        return False
+    if heir_is_silent(world, fleet.me, name):
+        return True
+    claim = fleet.claims.get(name)
+    if claim is None:
+        return False
+    ready: set[int] = set()
+    for copy in elsewhere(fleet.hosts.values(), name, claim).values():
+        ready |= copy.ready
+    return not ready.issuperset(range(claim.declared.replicas))
 
 
 def still_elsewhere(world: World, name: str) -> bool:

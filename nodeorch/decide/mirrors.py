@@ -141,6 +141,7 @@ def publish(world: World, before: World, now: float) -> World:
     world = _revive(world)
     old = fleet.view.declared if fleet.view else {}
     declared = dict(_declared(world, old))
+    adrift = _adrift(world, declared)
     graves = _buried_now(world, old, declared, now)
     if graves is not fleet.record.graves:
         world = _record(world, graves=graves)
@@ -149,6 +150,7 @@ def publish(world: World, before: World, now: float) -> World:
         declared == old
         and fleet.view.graves is record.graves
         and fleet.view.departed is record.departed
+        and fleet.view.adrift == adrift
         and fleet.view.stamp == record.stamp
     )
     if same:
@@ -164,19 +166,23 @@ def publish(world: World, before: World, now: float) -> World:
         declared=declared,
         graves=record.graves,
         departed=record.departed,
+        adrift=adrift,
     )
     return _with(world, view=view)
 
 
 def _revive(world: World) -> World:
-    alive = {n: revived(world, s) for n, s in world.workloads.items()}
+    view = world.fleet.view
+    forgotten = view.adrift if view else {}
+    alive = {n: revived(world, s, forgotten) for n, s in world.workloads.items()}
     if all(alive[n] is s for n, s in world.workloads.items()):
         return world
     return replace(world, workloads=alive)
 
 
 def _touched(world: World, before: World) -> bool:
-    if world.fleet.record is not before.fleet.record:
+    ours, was = world.fleet, before.fleet
+    if ours.record is not was.record or ours.views is not was.views:
         return True
     if world.workloads is before.workloads:
         return False
@@ -184,6 +190,33 @@ def _touched(world: World, before: World) -> bool:
     if len(old) != len(world.workloads):
         return True
     return any(n not in old or old[n].record is not s.record for n, s in world.workloads.items())
+
+
+def _adrift(world: World, declared: Mapping[str, Declared]) -> dict[str, Declared]:
+    """All orphans that this host has heard of: others may have slept when one was lost."""
+    fleet, found = world.fleet, dict[str, Declared]()
+    for view in (fleet.view, *fleet.views.values()):
+        if view is None:
+            continue
+        own = {grave_key(view.host, name): one for name, one in view.orphans.items()}
+        for key, one in (view.adrift | own).items():
+            home, _, name = key.partition("/")
+            named = declared if home == fleet.me else _named(fleet, home)
+            if named is None or name in named or buried(fleet.record.graves, home, name, one.term):
+                continue
+            if key not in found or _later(found[key]) < _later(one):
+                found[key] = one
+    return found
+
+
+def _named(fleet: Fleet, home: str) -> Mapping[str, Declared] | None:
+    """What a host of the fleet declares now; None: it is not known, or it is no host of it."""
+    view = fleet.views.get(home) if home in fleet.hosts else None
+    return view.declared if view else None
+
+
+def _later(declared: Declared) -> tuple[int, int, str]:
+    return declared.term, declared.generation, declared.digest
 
 
 def _declared(world: World, old: Mapping[str, Declared]) -> Iterator[tuple[str, Declared]]:
@@ -221,12 +254,9 @@ def claims(world: World) -> World:
     """Which declaration of each movable workload counts, after views or graves have changed."""
     fleet = world.fleet
     found: dict[str, list[Claim]] = {}
-    for home, view in _views(fleet):
-        for orphan, declared in ((False, view.declared), (True, view.orphans)):
-            for name, one in declared.items():
-                if not movable(one.workload) or buried(fleet.record.graves, home, name, one.term):
-                    continue
-                found.setdefault(name, []).append(Claim(home=home, declared=one, orphan=orphan))
+    for home, name, one, orphan in _all_declared(fleet):
+        if movable(one.workload) and not buried(fleet.record.graves, home, name, one.term):
+            found.setdefault(name, []).append(Claim(home=home, declared=one, orphan=orphan))
     fresh = {name: _first(fleet, name, rivals) for name, rivals in found.items()}
     same = len(fresh) == len(fleet.claims) and all(
         fleet.claims.get(name) is claim for name, claim in fresh.items()
@@ -245,10 +275,14 @@ def _first(fleet: Fleet, name: str, found: list[Claim]) -> Claim:
     return known if known == claim else claim
 
 
-def _views(fleet: Fleet) -> Iterator[tuple[str, View]]:
-    if fleet.view is not None:
-        yield fleet.me, fleet.view
-    yield from fleet.views.items()
+def _all_declared(fleet: Fleet) -> Iterator[tuple[str, str, Declared, bool]]:
+    """Home, name, declaration, and whether it is an orphan."""
+    for view in (*([fleet.view] if fleet.view else ()), *fleet.views.values()):
+        for name, one in view.declared.items():
+            yield view.host, name, one, False
+    for key, one in (fleet.view.adrift if fleet.view else {}).items():
+        home, _, name = key.partition("/")
+        yield home, name, one, True
 
 
 def _rank(fleet: Fleet, claim: Claim) -> tuple[bool, bool, str]:

@@ -32,7 +32,7 @@ from nodeorch.decide.members import PATIENCE
 from nodeorch.decide.placement import Placement, place, refusals
 from nodeorch.model.fleet import Claim, Fleet, Host, Seat, Standing
 from nodeorch.model.placing import Failback, Scope
-from nodeorch.model.world import Code, Why, World
+from nodeorch.model.world import Code, Why, WorkloadState, World
 
 
 class Look:
@@ -55,10 +55,14 @@ class Look:
         """Host → what it holds of a workload, this one among them."""
         hosts = self.fleet.hosts.values() if self._holders is None else self._holders.get(name, ())
         found = elsewhere((h for h in hosts if not self.is_gone(h, claim)), name, claim)
-        own = here(self.world, self.world.workloads.get(name))
-        if own is not None:
+        state = self.world.workloads.get(name)
+        own = here(self.world, state)
+        if own is not None and state is not None and self._is_copy(state, claim):
             found[self.fleet.me] = own
         return found
+
+    def _is_copy(self, state: WorkloadState, claim: Claim) -> bool:
+        return bool(state.record.home) or claim.home == self.fleet.me
 
     def index(self) -> None:
         """Many are going to be looked at: who reports what, the other way round."""
@@ -271,6 +275,8 @@ def _every_host_seat(look: Look, name: str, claim: Claim) -> Seat:
     if claim.home != me and name in own:
         words = "this host declares a workload of that name itself"
         return Seat((), Why(Code.NO_PLACE, words))
+    if claim.orphan and claim.home == me:
+        return Seat((), Why(Code.NO_PLACE, "this host has forgotten it; declare it anew"))
     labels = look.world.node.labels
     for label, values in claim.declared.workload.placement.constraints.items():
         if labels.get(label) not in values:

@@ -132,6 +132,8 @@ class View(_Frozen, frozen=True):
     """Hosts that have left the fleet for good, with the incarnation of their last view as term."""
     orphans: dict[str, Declared] = {}
     """What a former database of the host declared and the present one never knew."""
+    adrift: dict[str, Declared] = {}
+    """ "HOME/NAME" of orphans, of all homes that it knows of: so that all come to know of them."""
 
 
 class Claim(_Frozen, frozen=True):

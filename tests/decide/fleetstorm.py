@@ -65,7 +65,7 @@ class FleetStorm(Fleet):
         """Workloads that may have no copy until then."""
         self.edited: dict[str, float] = {}
         self.moved_at: dict[tuple[str, str], float] = {}
-        """(host, workload) → when the fleet ended its copy there."""
+        """(host, workload and slot) → when the fleet ended that copy there."""
         self.last_fault = 0.0
         self.log: list[str] = []
         for host in self.hosts.values():
@@ -267,7 +267,7 @@ class FleetStorm(Fleet):
                 raise AssertionError(f"no copy of {name} anywhere at {self.now}")
 
     def _watch(self, host: FleetHost, action: Action) -> None:
-        name, key = action.workload, (host.name, action.workload)
+        name, key = action.workload, (host.name, ".".join(action.key.split(".")[:2]))
         state = host.world.workloads.get(name)
         if isinstance(action, StopContainer) and action.why.code in GIVEN_UP and state:
             self.moved_at[key] = self.now
@@ -308,10 +308,8 @@ class FleetStorm(Fleet):
         everywhere = {n: c for w in worlds.values() for n, c in w.fleet.claims.items()}
         first = {n: _key(c) for n, c in everywhere.items() if n not in rivals}
         for host, world in worlds.items():
-            # What a host has forgotten it does not know of.
-            wanted = {n: k for n, k in first.items() if not (k[2] and k[0] == host)}
             found = {n: _key(c) for n, c in world.fleet.claims.items() if n not in rivals}
-            assert found == wanted, f"{host} disagrees: {found}, {wanted}"
+            assert found == first, f"{host} disagrees: {found}, {first}"
         for name, home in self.deleted.items():
             if any(name in host.files for host in self.hosts.values()):
                 continue
