@@ -142,6 +142,8 @@ def why_absent(
     lines += [runs_on(world, view.name, view.home) or "no host says that it runs it"]
     if not view.movable:
         lines.append("it stays on its home: its [failover] mode is none")
+    elif world.fleet.brake is not None and view.home_state != Standing.UP.value:
+        lines.append(f"nothing is taken over: {world.fleet.brake.words}")
     return [*lines, *view.conflicts, *placement(world, view.name, refused)]
 
 

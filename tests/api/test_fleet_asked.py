@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nodeorch.client.unix import ApiError, Client
 from nodeorch.fleetports import MembersError, PeerError
 from nodeorch.model.fleet import Grave, Standing, View
+from nodeorch.model.world import Code, Why
 from nodeorch.ports import CommandRefused
 from tests.api import fleets
 from tests.api.harness import WEB, Harness, spec
@@ -50,6 +51,16 @@ def test_why_of_what_is_not_here(harness: Harness, client: Client) -> None:
     assert [event["words"] for event in view["events"]] == ["given back to h3"]
     now = client.get("/v1/workloads/pinned/why")["now"]
     assert now[-1] == "it stays on its home: its [failover] mode is none"
+
+
+def test_why_of_what_is_not_here_tells_that_nothing_is_taken_over(
+    harness: Harness, client: Client
+) -> None:
+    fleets.furnish(harness)
+    fleets.change(harness, brake=Why(Code.CUT_OFF, "2 of 2 hosts vanished at once"))
+    words = "nothing is taken over: 2 of 2 hosts vanished at once"
+    assert words in client.get("/v1/workloads/afar/why")["now"]
+    assert words not in client.get("/v1/workloads/pinned/why")["now"], "it never moves"
 
 
 def test_plan_tells_where_what_changes_belongs(harness: Harness, client: Client) -> None:
