@@ -31,6 +31,9 @@ PATIENCE = 5.0
 """Seconds after its start for which a host takes nobody for lost, and waits to hear what the
 others run, before it starts what another may have taken over meanwhile. Links are up within one;
 one that is off shows within two. By then it has fetched the views that it slept through, too."""
+REGATHER = 3.0
+"""Seconds after most of the fleet is there again for which nobody is taken for lost: the links of
+a network that was mended come back one after the other."""
 TALK_PORT = 7444
 
 _CODES = {
@@ -151,13 +154,14 @@ def judge(world: World, now: float) -> World:
         if verdict.look_at is not None:
             wakes.append(verdict.look_at)
         world = _stand(world, world.fleet.hosts[name], verdict, now)
-    world = _brake(world)
+    world = _brake(world, now)
+    freed = world.fleet.freed
     for name in fleet.hosts:
         host = world.fleet.hosts[name]
         if host.standing is Standing.UP:
             world = _found(world, host)
         elif host.standing is Standing.DOWN and not host.lost:
-            due = max(host.since + GATHER, fleet.started + PATIENCE)
+            due = max(host.since + GATHER, fleet.started + PATIENCE, freed and freed + REGATHER)
             if now < due:
                 wakes.append(due)
             elif world.fleet.brake is None and _is_known(world, host):
@@ -238,7 +242,7 @@ def _stand(world: World, host: Host, verdict: _Verdict, now: float) -> World:
     return say(world, code, f"{host.name} is {verdict.standing.value}{words}")
 
 
-def _brake(world: World) -> World:
+def _brake(world: World, now: float) -> World:
     """Most of those who were there vanished at once: it is us who are cut off.
 
     Where only one other was there, that cannot be told, and there is no brake.
@@ -251,7 +255,7 @@ def _brake(world: World) -> World:
         if fleet.brake is None:
             return world
         words = "most hosts are there again: work is taken over as before"
-        return say(_with(world, brake=None), Code.CUT_OFF_OVER, words)
+        return say(_with(world, brake=None, freed=now), Code.CUT_OFF_OVER, words)
     words = (
         f"{len(vanished)} of {len(there)} hosts vanished at once ({', '.join(vanished[:5])}"
         f"{' …' if len(vanished) > 5 else ''}): it is rather this one that is cut off; "

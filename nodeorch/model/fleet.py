@@ -289,6 +289,8 @@ class Fleet(_Frozen, frozen=True):
     """The address of another host that uses our name; empty: none does."""
     brake: Why | None = None
     """Most hosts vanished at once: this one takes over nothing."""
+    freed: float = 0.0
+    """When the brake ended; 0: it has not been on."""
     seats: dict[str, Seat] = {}
     """Movable workloads, by name."""
     wake_at: float | None = None

@@ -59,6 +59,7 @@ class FleetHost(Story):
         self.told: dict[str, object] = {}
         self.journal: list[tuple[float, Note]] = []
         self.links = True
+        self.alone = False
         self.wake_at: float | None = None
         self.world = self._fresh()
 
@@ -89,6 +90,8 @@ class FleetHost(Story):
             memory=self.memory,
             labels=self.labels,
         )
+        if self.alone:
+            return World(node=node, wall_ahead=1e9)
         address = f"10.0.0.{self.name[1:]}"
         fleet = FleetState(me=self.name, address=address, version="1", links=self.links)
         return World(node=node, fleet=fleet, wall_ahead=1e9)
