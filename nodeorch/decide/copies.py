@@ -7,7 +7,7 @@ counts as neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from hashlib import blake2b
 from math import inf
 
@@ -38,6 +38,18 @@ class Copy(Struct, frozen=True):
     ready: frozenset[int]
     digest: str = ""
     idle: bool = False
+    seq: int = 0
+
+    def serves(self, slots: Set[int], claim: Claim, instead: Copy | None) -> bool:
+        """Whether another copy of those slots can be given up for this one: it is ready, and will
+        not be replaced or restarted for what the other has behind it."""
+        return self.ready >= slots and (
+            self.is_current(claim) or not (instead and instead.is_current(claim))
+        )
+
+    def is_current(self, claim: Claim) -> bool:
+        declared = claim.declared
+        return self.digest == declared.digest and self.seq >= declared.operator_seq
 
 
 def here(world: World, state: WorkloadState | None) -> Copy | None:
@@ -54,8 +66,13 @@ def here(world: World, state: WorkloadState | None) -> Copy | None:
     held = up | taken
     if not held:
         return None
-    ready = frozenset(i.record.slot for i in state.instances.values() if is_ready(state, i))
-    return Copy(held, ready, state.record.target.digest)
+    seq = state.record.operator_seq
+    ready = frozenset(
+        i.record.slot
+        for i in state.instances.values()
+        if is_ready(state, i) and i.record.operator_seq >= seq
+    )
+    return Copy(held, ready, state.record.target.digest, seq=seq)
 
 
 def elsewhere(hosts: Iterable[Host], name: str, claim: Claim) -> dict[str, Copy]:
@@ -68,7 +85,9 @@ def elsewhere(hosts: Iterable[Host], name: str, claim: Claim) -> dict[str, Copy]
         if running.home == host.name != claim.home:
             continue  # it was its home once: it will end it, and has another version
         ready = frozenset(running.ready) if host.told else frozenset()
-        found[host.name] = Copy(frozenset(running.slots), ready, running.digest, running.idle)
+        found[host.name] = Copy(
+            frozenset(running.slots), ready, running.digest, running.idle, running.seq
+        )
     return found
 
 
@@ -199,6 +218,7 @@ def _running(world: World, state: WorkloadState, copy: Copy | None) -> Running:
         idle=name in world.fleet.idle,
         wall=own.held_wall,
         trouble=trouble,
+        seq=own.operator_seq,
     )
 
 

@@ -150,7 +150,7 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
     own = copies.get(me)
     others = {host: copy for host, copy in copies.items() if host != me}
     if own is not None:
-        return _keep_or_give_back(look, name, claim, others)
+        return _keep_or_give_back(look, name, claim, own, others)
     if others:
         words = (
             "its home runs it" if claim.home in others else f"it was taken over from {claim.home}"
@@ -198,23 +198,34 @@ def _at_home(look: Look, name: str, claim: Claim, copies: Mapping[str, Copy]) ->
     return _away(claim, words, others)
 
 
-def _keep_or_give_back(look: Look, name: str, claim: Claim, others: Mapping[str, Copy]) -> Seat:
+def _keep_or_give_back(
+    look: Look, name: str, claim: Claim, own: Copy, others: Mapping[str, Copy]
+) -> Seat:
     """A copy here of what another host declares."""
     me, wanted = look.fleet.me, _all(claim)
     home = others.get(claim.home) if not claim.orphan else None
-    if home is not None and home.ready >= wanted:
+    if home is not None and home.serves(wanted, claim, own):
         words = f"{claim.home}, its home, runs it again"
         return Seat((), Why(Code.GIVEN_BACK, words), (claim.home,) * len(wanted))
     better = [
         host
         for host, copy in others.items()
-        if host != claim.home and copy.ready >= wanted and rank(name, host) < rank(name, me)
+        if host != claim.home
+        and copy.serves(wanted, claim, own)
+        and _place(name, host, copy, claim) < _place(name, me, own, claim)
     ]
     if better:
         first = min(better, key=lambda host: rank(name, host))
         words = f"{first} runs it too, and comes first"
         return Seat((), Why(Code.GIVEN_BACK, words), (first,) * len(wanted))
     return _full(claim, me, Why(Code.TAKEN_OVER, f"runs here for {claim.home}"))
+
+
+def _place(name: str, host: str, copy: Copy, claim: Claim) -> tuple[bool, bytes]:
+    """Of two copies the one with the lower place stays: alike for every host that looks, and by
+    what does not change from one moment to the next. Two that hear of each other late must not
+    each give way to the other."""
+    return not copy.is_current(claim), rank(name, host)
 
 
 def _was_ours(look: Look, name: str, claim: Claim) -> bool:
@@ -232,7 +243,7 @@ def _fleet_seat(look: Look, name: str, claim: Claim) -> Seat:
     wanted = claim.declared.replicas
     if look.waits and me not in copies:
         return _undecided(claim)
-    winners = [_winner(name, slot, copies) for slot in range(wanted)]
+    winners = [_winner(name, slot, claim, copies) for slot in range(wanted)]
     lacking = not all(winners)
     if lacking and look.fleet.brake is None and not look.waits:
         placed = look.placement.seats.get(name, ())
@@ -240,7 +251,11 @@ def _fleet_seat(look: Look, name: str, claim: Claim) -> Seat:
             won or (placed[slot] if slot < len(placed) else "") for slot, won in enumerate(winners)
         ]
     own = copies.get(me)
-    slots = tuple(slot for slot in range(wanted) if _holds(slot, winners[slot], me, own, copies))
+    slots = tuple(
+        slot
+        for slot in range(wanted)
+        if winners[slot] == me or _keeps(slot, claim, own, copies.get(winners[slot]))
+    )
     hosts = tuple(winners)
     if not slots:
         why = Why(Code.ELSEWHERE, f"its replicas are on {_names(winners)}")
@@ -254,19 +269,16 @@ def _numbered(slots: tuple[int, ...]) -> str:
     return f"replica{'s' * (len(slots) > 1)} {', '.join(map(str, slots))}"
 
 
-def _winner(name: str, slot: int, copies: Mapping[str, Copy]) -> str:
+def _winner(name: str, slot: int, claim: Claim, copies: Mapping[str, Copy]) -> str:
     holders = [host for host, copy in copies.items() if slot in copy.slots]
-    ready = [host for host in holders if slot in copies[host].ready]
-    return min(ready or holders, key=lambda host: rank(name, host), default="")
+    return min(holders, key=lambda host: _place(name, host, copies[host], claim), default="")
 
 
-def _holds(slot: int, winner: str, me: str, own: Copy | None, copies: Mapping[str, Copy]) -> bool:
-    """Whether a slot is kept here: it is ours, or its winner is not ready yet."""
-    if winner == me:
-        return True
+def _keeps(slot: int, claim: Claim, own: Copy | None, winner: Copy | None) -> bool:
+    """Whether a slot that is another's is kept here: that one cannot stand in for it yet."""
     if own is None or slot not in own.slots:
         return False
-    return winner not in copies or slot not in copies[winner].ready
+    return winner is None or not winner.serves({slot}, claim, own)
 
 
 def _every_host_seat(look: Look, name: str, claim: Claim) -> Seat:

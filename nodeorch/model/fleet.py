@@ -163,6 +163,8 @@ class Running(_Frozen, frozen=True):
     """When the host began to hold it."""
     trouble: str = ""
     """Why its update failed, or why it does not run."""
+    seq: int = 0
+    """The last operator's restart that it has obeyed."""
 
 
 class Report(_Frozen, frozen=True):
