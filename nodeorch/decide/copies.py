@@ -72,7 +72,12 @@ def here(world: World, state: WorkloadState | None) -> Copy | None:
         for i in state.instances.values()
         if is_ready(state, i) and i.record.operator_seq >= seq
     )
-    return Copy(held, ready, state.record.target.digest, seq=seq)
+    return Copy(held, ready, _reached(state), seq=seq)
+
+
+def _reached(state: WorkloadState) -> str:
+    """Digest of the version that it has: while an update is under way, the one before."""
+    return (state.record.previous or state.record.target).digest
 
 
 def elsewhere(hosts: Iterable[Host], name: str, claim: Claim) -> dict[str, Copy]:
@@ -212,7 +217,7 @@ def _running(world: World, state: WorkloadState, copy: Copy | None) -> Running:
     return Running(
         home=own.home or world.fleet.me,
         term=own.term,
-        digest=own.target.digest,
+        digest=_reached(state),
         slots=tuple(sorted(held)),
         ready=tuple(sorted(copy.ready)) if copy else (),
         idle=name in world.fleet.idle,

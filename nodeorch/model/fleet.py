@@ -153,7 +153,7 @@ class Running(_Frozen, frozen=True):
     home: str
     term: int
     digest: str
-    """Of the version that it has there."""
+    """Of the version that it has there; while an update is under way, of the one before."""
     slots: tuple[int, ...] = ()
     """Those that the host holds: running, or on their way."""
     ready: tuple[int, ...] = ()
