@@ -3,7 +3,7 @@
 How well memory is used against what any packing could, how much moves against what has to, how
 long a decision takes, and what hosts send each other.
 
-    python -m bench.simulate [--hosts 1000] [--workloads 10000] [--losses 5] [--seed 1]
+    python -m bench.simulate [--hosts 1000] [--workloads 10000] [--losses 5] [--worlds 30] …
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from random import Random
 import msgspec
 
 from bench.simulate_fleet import Made, make, most, moves, placed
+from bench.simulate_worlds import decide
 from bench.table import Row, markdown
 from nodeorch.decide.placement import Ask, Candidate, place
 from nodeorch.model.fleet import Beat, Report, Running, Told
@@ -26,6 +27,8 @@ LEVELS = (0.5, 0.7, 0.9, 0.97)
 TOO_MUCH = 1.1
 """Asked for as a share of what there is, to see how full the fleet gets."""
 SCRATCH_S, LOSS_MS = 2.0, 50.0
+SMALL_HOSTS = 50
+"""Of a fleet of which every host is looked at."""
 FULL = 0.98
 """Of the memory, to be used where more is asked for than there is."""
 
@@ -39,6 +42,8 @@ class Plan(msgspec.Struct, frozen=True):
     hosts: int = 1000
     workloads: int = 10000
     losses: int = 5
+    worlds: int = 30
+    """How many hosts of the large fleet decide; those that take something over come first."""
     seed: int = 1
 
 
@@ -156,7 +161,29 @@ def _report(host: str, made: Made, seats: Seats) -> Report:
     return Report(host=host, memory=made.hosts[host].memory, running=running)
 
 
-STAGES: tuple[Callable[[Made, Plan], list[Row]], ...] = (placing, exchanging)
+def deciding(made: Made, plan: Plan) -> list[Row]:
+    """Whole worlds, told of a loss: some of a large fleet, and all of a small one."""
+    small = make(SMALL_HOSTS, SMALL_HOSTS * 10, plan.seed)
+    rows = []
+    for fleet, worlds in ((made, plan.worlds), (small, SMALL_HOSTS)):
+        told = decide(fleet, 0.7, plan.seed, worlds)
+        lost, taken = len(told.lost), len(told.lost & told.takers.keys())
+        doubled = sum(count > 1 for count in told.takers.values())
+        rows.append(
+            Row(
+                f"worlds of {len(told.seconds)} of {len(fleet.hosts)} hosts decide after a loss",
+                f"{statistics.median(told.seconds) * 1000:.0f} ms (median), "
+                f"{max(told.seconds) * 1000:.0f} (max)",
+                f"{taken} of {lost} replicas taken, {doubled} twice, {told.moved} others moved",
+                taken / max(1, lost),
+                "all, once",
+                (taken, doubled, told.moved) == (lost, 0, 0),
+            )
+        )
+    return rows
+
+
+STAGES: tuple[Callable[[Made, Plan], list[Row]], ...] = (placing, exchanging, deciding)
 
 
 def measure(plan: Plan) -> list[Row]:
