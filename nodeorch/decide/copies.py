@@ -53,26 +53,29 @@ class Copy(Struct, frozen=True):
 
 
 def here(world: World, state: WorkloadState | None) -> Copy | None:
-    """What this host holds of a workload; None: nothing, or only from before it booted."""
+    """What this host holds of a workload; None: nothing, or only from before it booted.
+
+    What is about to be given up is not held: that was decided, and others go by it. What is about
+    to be restarted is not ready: nobody gives way to it.
+    """
     if state is None or state.record.deleting:
         return None
-    boot = world.node.boot_id
-    up = frozenset(
+    boot, seq = world.node.boot_id, state.record.operator_seq
+    up = {
         i.record.slot
         for i in state.instances.values()
         if (i.running or i.record.up) and i.record.boot_id == boot
-    )
-    taken = frozenset(state.slots) if state.record.held_boot == boot else frozenset()
-    held = up | taken
+    }
+    decided = state.record.held_boot == boot
+    held = frozenset(slot for slot in state.slots if decided or slot in up)
     if not held:
         return None
-    seq = state.record.operator_seq
-    ready = frozenset(
+    ready = {
         i.record.slot
         for i in state.instances.values()
         if is_ready(state, i) and i.record.operator_seq >= seq
-    )
-    return Copy(held, ready, _reached(state), seq=seq)
+    }
+    return Copy(held, held & ready, _reached(state), seq=seq)
 
 
 def _reached(state: WorkloadState) -> str:
