@@ -10,7 +10,7 @@ import pytest
 from tests.hosts.fleet import Fleet
 
 
-class _Fleets:
+class Fleets:
     """One at a time: hosts cost little, but not nothing."""
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class _Fleets:
 
 
 @pytest.fixture(scope="session")
-def fleets() -> Iterator[_Fleets]:
+def fleets() -> Iterator[Fleets]:
     if os.geteuid() != 0:
         pytest.skip("hosts of a lab need root")
-    held = _Fleets()
+    held = Fleets()
     try:
         yield held
     finally:
@@ -49,15 +49,15 @@ def fleets() -> Iterator[_Fleets]:
 
 
 @pytest.fixture
-def two(fleets: _Fleets) -> Fleet:
+def two(fleets: Fleets) -> Fleet:
     return fleets.get(2)
 
 
 @pytest.fixture
-def three(fleets: _Fleets) -> Fleet:
+def three(fleets: Fleets) -> Fleet:
     return fleets.get(3)
 
 
 @pytest.fixture
-def five(fleets: _Fleets) -> Fleet:
+def five(fleets: Fleets) -> Fleet:
     return fleets.get(5)
