@@ -108,7 +108,7 @@ def in_fleet(
 ) -> WorkloadView:
     """The view of one host, completed by what the others tell."""
     record, me = state.record, world.fleet.me
-    home = record.home or me
+    home = home_of(world, view.name)
     held = holders(world, view.name, home)
     view = replace(view, home=record.home, hosts=list(held))
     if record.deleting or record.stopped or world.shutdown:

@@ -93,6 +93,17 @@ def test_what_is_ours_and_runs_elsewhere(harness: Harness, client: Client) -> No
     assert waited == [view]
 
 
+def test_what_was_taken_from_us_runs_at_its_new_home(harness: Harness, client: Client) -> None:
+    fleets.furnish(harness)
+    was = fleets.fleet()
+    record = replace(was.record, graves={"h1/web": Grave(1, "h2")})
+    hosts = {**was.hosts, "h2": fleets.h2(web=fleets.running("h2"))}
+    fleets.change(harness, record=record, hosts=hosts)
+    view = status(client, "web")
+    assert (view["state"], view["hosts"], view["ready"]) == ("elsewhere", ["h2"], 1)
+    assert view["reason"].startswith("runs on h2 since")
+
+
 def test_what_runs_elsewhere_badly_says_so(harness: Harness, client: Client) -> None:
     fleets.furnish(harness)
     held = fleets.running("h1", (), trouble="cannot get image web:1")
