@@ -134,13 +134,13 @@ def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
     return None
 
 
-def taken(world: World, name: str) -> World:
+def taken(world: World, name: str, now: float) -> World:
     """This host becomes the home: what others declared under that name is buried."""
     me, record = world.fleet.me, world.fleet.record
-    now = world.wall_ahead or 0.0
+    wall = (world.wall_ahead or 0.0) + now
     homes = mirrored(world, name)
     fresh = {
-        grave_key(home, name): Grave(term=one.term, by=me, wall=now) for home, one in homes.items()
+        grave_key(home, name): Grave(term=one.term, by=me, wall=wall) for home, one in homes.items()
     }
     own = record.graves.get(grave_key(me, name))
     world = replace(
