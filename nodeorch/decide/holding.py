@@ -109,7 +109,8 @@ def _hold_own(world: World, name: str, claim: Claim, seat: Seat) -> World:
     before, boot = state.record.slots, world.node.boot_id
     if slots == before and (not slots or state.record.held_boot == boot):
         return world
-    record = replace(state.record, slots=slots, held_boot=boot if slots else "")
+    # Decided in this boot, though its slots may have other numbers than what runs.
+    record = replace(state.record, slots=slots, held_boot=boot if seat.slots else "")
     world = put(world, replace(state, record=record))
     if slots == () and before != ():
         return say(world, Code.ELSEWHERE, seat.why.words, name)

@@ -199,3 +199,9 @@ def test_copies_with_an_old_version_give_way_to_one_with_the_new():
     for host in slots(fleet):
         state = fleet.hosts[host].world.workloads["web"]
         assert state.workload.main.image == "localhost/web:2"
+
+
+def test_a_home_that_has_the_last_of_many_is_to_run_the_first_of_one():
+    fleet = Fleet(4).up().declare("h1", spread(replicas=4)).run(3).cut(["h1"], ["h2"]).run(1)
+    fleet.heal().declare("h1", available(replicas=1)).run(8)
+    assert slots(fleet) == {"h1": [0]}
