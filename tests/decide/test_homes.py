@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from nodeorch.decide.copies import report
+from nodeorch.decide.copies import elsewhere, report
 from nodeorch.decide.graves import take_refusal
 from nodeorch.model.actions import CreateContainer, StartContainer, StopContainer
 from nodeorch.model.facts import QuietSeen
-from nodeorch.model.fleet import Standing
+from nodeorch.model.fleet import Host, Report, Running, Standing
 from nodeorch.model.placing import Failback
 from nodeorch.model.world import Code
 from tests.decide.fleetstory import Fleet
@@ -266,3 +267,19 @@ def test_a_report_tells_what_is_here_and_how_it_is():
     assert (running.home, running.slots, running.ready) == ("h1", (0,), (0,))
     assert running.wall > 1e9
     assert report(fleet.hosts["h1"].world).running == {}
+
+
+@pytest.mark.parametrize(
+    ("runs_for", "held"),
+    [("h1", True), ("h2", True), ("h3", False), ("h4", False)],
+    ids=["a former home", "its home", "its own", "a rival"],
+)
+def test_what_a_host_reports_under_the_name_is_a_copy_or_another_workload(
+    runs_for: str, held: bool
+):
+    """h2 is the home and h4 a rival; h3, which was a home once, reports."""
+    fleet = Fleet().up().declare("h2", available()).run(2)
+    claim = replace(fleet.hosts["h1"].world.fleet.claims["web"], rivals=("h4",))
+    running = Running(home=runs_for, term=1, digest="", slots=(0,))
+    host = Host("h3", report=Report("h3", running={"web": running}))
+    assert bool(elsewhere([host], "web", claim)) is held
