@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import ask
+from nodeorch.decide.fleet.copies import ask
 from nodeorch.decide.placement import Ask, Candidate
 from nodeorch.model.fleet import Claim, Declared, Stamp, View
 from nodeorch.model.placing import Failover, FailoverMode, Placement, Scope

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bench.simulate_fleet import Made
 from nodeorch.decide.absorb import absorb
-from nodeorch.decide.members import GATHER
+from nodeorch.decide.fleet.members import GATHER
 from nodeorch.decide.placement import Candidate, place
 from nodeorch.decide.plan import plan
 from nodeorch.model.facts import EngineSeen, LinkSeen, Listed, Loaded, SpecsSeen, Tick

@@ -13,7 +13,7 @@ from aiohttp.web import BaseRequest, Response, StreamResponse
 
 from nodeorch.api import auth
 from nodeorch.api.trace import HEADER, traceparent
-from nodeorch.decide.whereabouts import home_of
+from nodeorch.decide.fleet.whereabouts import home_of
 from nodeorch.model.change import Asked
 from nodeorch.model.view import ErrorView
 from nodeorch.model.world import World

@@ -9,11 +9,11 @@ from aiohttp.web import StreamResponse
 from msgspec import Struct
 
 from nodeorch.api.call import Call, Problem, answer
-from nodeorch.decide import fleetview
-from nodeorch.decide.graves import take_refusal
-from nodeorch.decide.mirrors import removal_refusal
+from nodeorch.decide.fleet import view as fleetview
+from nodeorch.decide.fleet.graves import take_refusal
+from nodeorch.decide.fleet.mirrors import removal_refusal
+from nodeorch.decide.fleet.whereabouts import home_of
 from nodeorch.decide.status import Surroundings
-from nodeorch.decide.whereabouts import home_of
 from nodeorch.model.facts import HostRemoved
 from nodeorch.model.fleetview import KeysView, SaidView
 

@@ -6,7 +6,7 @@ from aiohttp.web import StreamResponse
 
 from nodeorch import __version__
 from nodeorch.api.call import Call, answer
-from nodeorch.decide.fleetview import warnings as fleet_warnings
+from nodeorch.decide.fleet.view import warnings as fleet_warnings
 from nodeorch.decide.room import requested
 from nodeorch.model.view import NodeView, VersionView
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from nodeorch.api.state import Supervisor
+from nodeorch.decide.fleet.seats import refused
+from nodeorch.decide.fleet.whereabouts import holders, listed, placement
 from nodeorch.decide.results import QUIET, VERBS, verb
-from nodeorch.decide.seats import refused
-from nodeorch.decide.whereabouts import holders, listed, placement
 from nodeorch.model.actions import Hold, Plan
 from nodeorch.model.facts import Fact
 from nodeorch.model.view import FieldChange, WorkloadPlan

@@ -97,7 +97,7 @@ class Supervisor(Protocol):
     async def take(self, name: str, by: str, force: bool = False) -> str:
         """Make this host the home of a workload of another one; what was done, in words.
 
-        Raises CommandRefused (see decide/fleetview.py:take_refusal), PeerError, StoreError.
+        Raises CommandRefused (see decide/fleet/graves.py:take_refusal), PeerError, StoreError.
         """
 
     async def leave(self, host: str, by: str) -> str:

@@ -8,10 +8,10 @@ from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
 from nodeorch.api.events import event_view
-from nodeorch.decide.fleetview import home_view, why_absent
-from nodeorch.decide.seats import refused
+from nodeorch.decide.fleet.seats import refused
+from nodeorch.decide.fleet.view import home_view, why_absent
+from nodeorch.decide.fleet.whereabouts import placement
 from nodeorch.decide.status import Surroundings
-from nodeorch.decide.whereabouts import placement
 from nodeorch.model.view import GenerationView, WhyView
 from nodeorch.model.workload import Workload
 from nodeorch.spec.names import is_name

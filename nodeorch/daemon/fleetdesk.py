@@ -13,8 +13,8 @@ import msgspec
 
 from nodeorch.cluster.command import PATIENCE, signing
 from nodeorch.cluster.messages import JoinContext, RenewContext, Signer
-from nodeorch.decide.graves import mirrored, take_refusal
-from nodeorch.decide.mirrors import removal_refusal
+from nodeorch.decide.fleet.graves import mirrored, take_refusal
+from nodeorch.decide.fleet.mirrors import removal_refusal
 from nodeorch.fleetports import Members, Mirror, PeerError
 from nodeorch.model.facts import Fact, HostRemoved
 from nodeorch.model.workload import Workload

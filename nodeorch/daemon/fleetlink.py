@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from nodeorch.decide.copies import report
+from nodeorch.decide.fleet.copies import report
 from nodeorch.decide.status import Sample
 from nodeorch.fleetports import FleetOut, Members, Peers
 from nodeorch.model.facts import QuietSeen

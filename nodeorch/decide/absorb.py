@@ -12,9 +12,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nodeorch.decide import changes, fleet, members, mirrors
+from nodeorch.decide import changes
 from nodeorch.decide.commands import commanded
 from nodeorch.decide.edit import note, put_instance, say
+from nodeorch.decide.fleet import members, mirrors
+from nodeorch.decide.fleet.step import follow as follow_fleet
+from nodeorch.decide.fleet.step import quiet_seen
+from nodeorch.decide.fleet.step import remembered as remembered_fleet
 from nodeorch.decide.jobs import clock_seen, follow
 from nodeorch.decide.limits import drift, standing
 from nodeorch.decide.observe import (
@@ -41,7 +45,7 @@ def absorb(world: World, fact: Fact, now: float) -> World:
     for name, state in list(world.workloads.items()):
         if before.get(name) is not state or (state.record.previous is not None):
             world = _follow(world, before.get(name), name, now)
-    world = fleet.follow(world, earlier, fact, now)
+    world = follow_fleet(world, earlier, fact, now)
     return changes.judged(world, earlier, fact, now) if world.doing else world
 
 
@@ -159,7 +163,7 @@ def _loaded(world: World, fact: facts.Loaded, now: float) -> World:
         instance = Instance(record=own, state=State.EXITED if own.pruned else State.UNKNOWN)
         states[own.workload] = replace(state, instances={**state.instances, own.name: instance})
     world = replace(world, workloads=states, serial=fact.serial, rebuilding=fact.rebuilt)
-    world = fleet.remembered(world, fact, now)
+    world = remembered_fleet(world, fact, now)
     world = changes.remembered(world, fact.changes, fact.wall, now)
     if fact.rebuilt:
         words = (
@@ -206,7 +210,7 @@ _FACTS: dict[type, Callable[[World, Any, float], World]] = {
     facts.ReportSeen: members.report_seen,
     facts.ViewSeen: mirrors.view_seen,
     facts.NameTaken: members.name_taken,
-    facts.QuietSeen: fleet.quiet_seen,
+    facts.QuietSeen: quiet_seen,
     facts.HostRemoved: mirrors.host_removed,
     facts.StoreSeen: _store_seen,
     facts.Command: commanded,

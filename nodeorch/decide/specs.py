@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import note, put, say
-from nodeorch.decide.graves import next_term, taken
+from nodeorch.decide.fleet.graves import next_term, taken
 from nodeorch.decide.jobs import declared_again, superseded
 from nodeorch.decide.template import diff, digest, summary, version
 from nodeorch.model.facts import SpecsSeen

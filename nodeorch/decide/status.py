@@ -11,12 +11,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from nodeorch.decide.fleet.whereabouts import in_fleet
 from nodeorch.decide.jobview import job_view
 from nodeorch.decide.jobview import overall as job_overall
 from nodeorch.decide.moments import rfc3339 as rfc3339
 from nodeorch.decide.ready import awaited_hook, is_ready, own_workload, waits_for
 from nodeorch.decide.restart import CRASH_LOOP, NOT_ITS_FAULT, stays_down
-from nodeorch.decide.whereabouts import in_fleet
 from nodeorch.model.actions import Hold
 from nodeorch.model.view import InstanceView, Pressure, ProbeView, WorkloadView
 from nodeorch.model.world import Code, Instance, State, WorkloadState, World

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import inf
 from random import Random
 
-from nodeorch.decide.graves import overruled, take_refusal
+from nodeorch.decide.fleet.graves import overruled, take_refusal
 from nodeorch.model.actions import Action, StartContainer, StopContainer
 from nodeorch.model.fleet import Claim, movable
 from nodeorch.model.placing import Failback, Failover, FailoverMode, Scope

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import report
-from nodeorch.decide.graves import mirrored, take_refusal
+from nodeorch.decide.fleet.copies import report
+from nodeorch.decide.fleet.graves import mirrored, take_refusal
 from nodeorch.model.facts import (
     EngineSeen,
     Fact,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import elsewhere, report
-from nodeorch.decide.graves import take_refusal
+from nodeorch.decide.fleet.copies import elsewhere, report
+from nodeorch.decide.fleet.graves import take_refusal
 from nodeorch.model.actions import CreateContainer, StartContainer, StopContainer
 from nodeorch.model.facts import QuietSeen
 from nodeorch.model.fleet import Host, Report, Running, Standing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nodeorch.decide.members import DEAF
+from nodeorch.decide.fleet.members import DEAF
 from nodeorch.model.facts import HostRemoved, LinkSeen, MembersSeen, NameTaken
 from nodeorch.model.fleet import Hearing, Member, MemberStatus, Standing
 from tests.decide.fleetstory import Fleet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.decide.graves import KEPT, union
-from nodeorch.decide.mirrors import removal_refusal
+from nodeorch.decide.fleet.graves import KEPT, union
+from nodeorch.decide.fleet.mirrors import removal_refusal
 from nodeorch.model.facts import HostRemoved, ViewSeen
 from nodeorch.model.fleet import Grave, Stamp, View
 from nodeorch.model.placing import Scope

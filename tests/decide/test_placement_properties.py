@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from nodeorch.decide.placement import Ask, Candidate, Placement, place, refusals
-from nodeorch.decide.placement_rank import PRIME, cost, key, weight
+from nodeorch.decide.placement.rank import PRIME, cost, key, weight
 
 HOSTS = ("h1", "h2", "h3", "h4", "h5")
 NAMES = ("a", "b", "c", "d", "e", "f")

@@ -152,7 +152,7 @@ def test_the_rooms_in_the_architecture_are_the_packages() -> None:
         if not path.name.startswith("__")
     }
     assert named == there
-    modules = {path.stem for path in (ROOT / "nodeorch" / "decide").glob("[!_]*.py")}
+    modules = {path.stem for path in (ROOT / "nodeorch" / "decide").rglob("[!_]*.py")}
     assert modules <= set(re.findall(r"`(\w+)`", rooms))
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from nodeorch.decide.edit import put, say
-from nodeorch.decide.graves import buried, grave_key, revived, union
-from nodeorch.decide.members import depart
+from nodeorch.decide.fleet.graves import buried, grave_key, revived, union
+from nodeorch.decide.fleet.members import depart
 from nodeorch.model.facts import HostRemoved, ViewSeen
 from nodeorch.model.fleet import (
     Claim,

@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nodeorch.decide.affected import affected
 from nodeorch.decide.edit import say
-from nodeorch.decide.graves import overruled
-from nodeorch.decide.holding import (
+from nodeorch.decide.fleet.affected import affected
+from nodeorch.decide.fleet.graves import overruled
+from nodeorch.decide.fleet.holding import (
     hold,
     release,
     seated,
@@ -22,9 +22,9 @@ from nodeorch.decide.holding import (
     still_needed,
     still_serves,
 )
-from nodeorch.decide.members import judge
-from nodeorch.decide.mirrors import claims, publish
-from nodeorch.decide.seats import seats
+from nodeorch.decide.fleet.members import judge
+from nodeorch.decide.fleet.mirrors import claims, publish
+from nodeorch.decide.fleet.seats import seats
 from nodeorch.model.facts import (
     Fact,
     HostRemoved,

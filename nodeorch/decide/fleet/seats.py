@@ -1,7 +1,7 @@
 """Who runs what: the part of each movable workload that belongs on this host.
 
-Reads the claims (decide/mirrors.py), where copies are (decide/copies.py), who is lost and
-whether most of the fleet has vanished (decide/members.py). Promises, for `available` ones:
+Reads the claims (mirrors.py), where copies are (copies.py), who is lost and
+whether most of the fleet has vanished (members.py). Promises, for `available` ones:
 
 - a copy that runs is given up only when another one, which stays, is ready: never are there none;
 - which of two stays is the same for every host that looks: the home's, else the first in rank;
@@ -16,7 +16,7 @@ from math import inf
 
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import (
+from nodeorch.decide.fleet.copies import (
     Copy,
     ask,
     candidates,
@@ -28,7 +28,7 @@ from nodeorch.decide.copies import (
     silent_at,
     tells_until,
 )
-from nodeorch.decide.members import PATIENCE
+from nodeorch.decide.fleet.members import PATIENCE
 from nodeorch.decide.placement import Placement, place, refusals
 from nodeorch.model.fleet import Claim, Fleet, Host, Seat, Standing
 from nodeorch.model.placing import Failback, Scope

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.decide.copies import elsewhere, here
 from nodeorch.decide.edit import put, say
-from nodeorch.decide.graves import buried, heir_is_silent
+from nodeorch.decide.fleet.copies import elsewhere, here
+from nodeorch.decide.fleet.graves import buried, heir_is_silent
 from nodeorch.decide.specs import aim, delete
 from nodeorch.decide.template import version
 from nodeorch.model.fleet import Claim, Declared, Fleet, Seat, Standing

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from nodeorch.decide.placement_asks import Ask, Candidate, fits_labels
-from nodeorch.decide.placement_rank import Pool, key, weight
+from nodeorch.decide.placement.asks import Ask, Candidate, fits_labels
+from nodeorch.decide.placement.rank import Pool, key, weight
 
 SLACK = 4
 """A host is given at most 1 + 1/SLACK of the fleet's mean share of its memory, as long as there is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nodeorch.decide.placement_asks import Ask, Candidate, Placement
+from nodeorch.decide.placement.asks import Ask, Candidate, Placement
 from nodeorch.decide.size import size
 
 

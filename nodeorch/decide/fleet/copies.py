@@ -13,7 +13,7 @@ from math import inf
 
 from msgspec import Struct
 
-from nodeorch.decide.members import GATHER, PATIENCE
+from nodeorch.decide.fleet.members import GATHER, PATIENCE
 from nodeorch.decide.placement import Ask, Candidate
 from nodeorch.decide.ready import is_ready
 from nodeorch.decide.room import request, requested

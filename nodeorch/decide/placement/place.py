@@ -1,11 +1,11 @@
-"""Where in a fleet movable workloads run: a pure function that every host computes alike.
+"""The placement of movable workloads on the hosts of a fleet.
 
 What is held stays: only what lost its host, or is on one that may not run it, finds a new place.
 So nothing moves for the sake of balance. Who is placed: by priority, those for every host first,
 then those whose labels leave the fewest hosts (Haralick, Elliott 1980: fail first), then from the
 largest to the smallest (first fit decreasing; Johnson 1973), so that the small fill what the large
-leave. Where: constraints, names, ports, avoid and memory are hard; then
-``prefer``, then ``spread``, then the rank of placement_rank with bounded load.
+leave. Where: constraints, names, ports, avoid and memory are hard; then ``prefer``,
+then ``spread``, then the rank (rank.py) with bounded load.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nodeorch.decide.placement_asks import Ask, Candidate, Placement, may_run
-from nodeorch.decide.placement_search import Search
-from nodeorch.decide.placement_table import Table
-from nodeorch.decide.placement_why import refusals
-
-__all__ = ["Ask", "Candidate", "Placement", "place", "refusals"]
+from nodeorch.decide.placement.asks import Ask, Candidate, Placement, may_run
+from nodeorch.decide.placement.search import Search
+from nodeorch.decide.placement.table import Table
 
 
 def place(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from nodeorch.decide.placement_asks import Ask, Candidate, may_run
-from nodeorch.decide.placement_rank import PRIME, cost, key
-from nodeorch.decide.placement_table import Table
+from nodeorch.decide.placement.asks import Ask, Candidate, may_run
+from nodeorch.decide.placement.rank import PRIME, cost, key
+from nodeorch.decide.placement.table import Table
 
 
 class Search:

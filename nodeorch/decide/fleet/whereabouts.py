@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nodeorch.decide.graves import mirrored, overruled
+from nodeorch.decide.fleet.graves import mirrored, overruled
 from nodeorch.decide.ready import is_ready
 from nodeorch.model.fleet import Fleet, Host, Running, Seat, Standing, movable
 from nodeorch.model.placing import Scope
@@ -81,7 +81,7 @@ def standing_of(fleet: Fleet, host: str) -> Standing:
 
 
 def placement(world: World, name: str, refused: Mapping[str, str]) -> list[str]:
-    """Where it belongs and why, and which hosts cannot run it, as decide/seats.py:refused says:
+    """Where it belongs and why, and which hosts cannot run it, as seats.refused says:
     a line each."""
     seat = world.fleet.seats.get(name)
     if seat is None:

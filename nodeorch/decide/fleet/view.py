@@ -10,10 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from nodeorch.decide.graves import buried
-from nodeorch.decide.moments import rfc3339
-from nodeorch.decide.room import requested
-from nodeorch.decide.whereabouts import (
+from nodeorch.decide.fleet.graves import buried
+from nodeorch.decide.fleet.whereabouts import (
     holders,
     home_of,
     listed,
@@ -24,6 +22,8 @@ from nodeorch.decide.whereabouts import (
     telling,
     which_is,
 )
+from nodeorch.decide.moments import rfc3339
+from nodeorch.decide.room import requested
 from nodeorch.model.fleet import Declared, Fleet, Hearing, Host, Running, Standing, movable
 from nodeorch.model.fleetview import HomeView, MemberView
 from nodeorch.model.placing import Scope

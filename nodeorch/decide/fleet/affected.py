@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nodeorch.decide.members import PATIENCE
+from nodeorch.decide.fleet.members import PATIENCE
 from nodeorch.model.fleet import Host, Running, movable
 from nodeorch.model.world import World
 
