@@ -16,7 +16,8 @@ from nodeorch.cli.session import DEFAULT_SOCKET, Session
 VERBS = (
     "apply", "changes", "check", "cluster", "confirm", "cp", "delete", "doctor", "events", "exec",
     "history", "home", "init", "logs", "members", "plan", "restart", "rollback", "run", "runs",
-    "scale", "schema", "shutdown", "start", "stats", "status", "stop", "top", "version", "wait", "why",
+    "scale", "schema", "shutdown", "start", "stats", "status", "stop", "top", "version", "wait",
+    "why",
 )  # fmt: skip
 
 

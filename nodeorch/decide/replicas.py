@@ -52,7 +52,8 @@ def plan_workload(turn: Turn, state: WorkloadState) -> None:
         if instance.record.slot in slots and not instance.record.removing:
             slots[instance.record.slot].append(instance)
         else:
-            retire(turn, state, instance, surplus)
+            beyond = instance.record.slot >= state.replicas
+            retire(turn, state, instance, SURPLUS if beyond else surplus)
     free = True  # to replace the next slot
     for slot, held in slots.items():
         free = _plan_slot(turn, state, slot, held, free) and free

@@ -237,6 +237,8 @@ class Host(_Frozen, frozen=True):
     standing: Standing = Standing.UNKNOWN
     since: float = 0.0
     """Of the standing."""
+    noted: bool = False
+    """The journal knows of the suspicion."""
     lost_at: float | None = None
     """When it was taken for lost: what it ran is free to run elsewhere. None: it is not lost."""
     words: str = ""

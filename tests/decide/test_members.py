@@ -31,7 +31,7 @@ def test_a_host_without_power_is_lost_for_all_others_in_three_seconds(count: int
 def test_whom_half_of_those_who_could_know_still_hear_is_only_suspected():
     fleet = Fleet(5).up().cut(["h1"], ["h2", "h3"]).run(20)
     assert fleet.standing("h2", "h1") is Standing.SUSPECTED
-    assert "h4, h5 still hears it" in fleet.hosts["h2"].world.fleet.hosts["h1"].words
+    assert "still heard by h4, h5" in fleet.hosts["h2"].world.fleet.hosts["h1"].words
     assert fleet.standing("h4", "h1") is Standing.UP
     assert not lost(fleet, "h2") and not lost(fleet, "h3")
 
@@ -235,3 +235,20 @@ def test_links_that_come_back_one_after_the_other_make_nobody_lost():
     fleet.heal().run(5)
     assert fleet.where("web") == ["h3"]
     assert fleet.hosts["h1"].world.fleet.takeovers == 0
+
+
+def test_a_suspicion_is_told_when_it_lasts_and_once():
+    fleet = Fleet().up().cut(["h1"], ["h2"]).run(20)
+    told = [w for w in fleet.told("h2") if w.startswith("HostSuspected")]
+    assert told == ["HostSuspected: h1 is suspected: not heard here; still heard by h3"]
+
+
+def test_a_host_that_dies_was_not_suspected_first():
+    fleet = Fleet().up().kill("h1").run(10)
+    assert not any(w.startswith("HostSuspected") for h in ("h2", "h3") for w in fleet.told(h))
+
+
+def test_of_many_hosts_a_few_are_named():
+    fleet = Fleet(9).up().kill("h1").run(4)
+    words = fleet.hosts["h2"].world.fleet.hosts["h1"].words
+    assert words == "nothing is heard of it by h2, h3, h4, h5, h6 and 3 more"

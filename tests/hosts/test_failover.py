@@ -118,7 +118,7 @@ def test_who_is_heard_by_one_is_not_gone(three: Fleet) -> None:
         )
         scene.stays({"one": ["h1"], "two": ["h2"]}, 4.0)
         assert three.members("h3")["h1"]["state"] == "up"
-        assert "h3 still hears it" in three.members("h2")["h1"]["reason"]
+        assert "still heard by h3" in three.members("h2")["h1"]["reason"]
         three.heal()
         took = scene.back({"one": ["h1"], "two": ["h2"]})
         gaps = {name: scene.gap(name) for name in scene.watches}

@@ -34,12 +34,13 @@ one that is off shows within two. By then it has fetched the views that it slept
 REGATHER = 3.0
 """Seconds after most of the fleet is there again for which nobody is taken for lost: the links of
 a network that was mended come back one after the other."""
+TOLD = 5
+"""Hosts that are named in a sentence."""
 TALK_PORT = 7444
 
 _CODES = {
     Standing.UP: Code.HOST_UP,
     Standing.UNSUPERVISED: Code.HOST_UNSUPERVISED,
-    Standing.SUSPECTED: Code.HOST_SUSPECTED,
     Standing.DOWN: Code.HOST_DOWN,
 }
 
@@ -160,6 +161,11 @@ def judge(world: World, now: float) -> World:
         host = world.fleet.hosts[name]
         if host.standing is Standing.UP:
             world = _found(world, host)
+        elif host.standing is Standing.SUSPECTED and not host.noted:
+            if now < host.since + GATHER:
+                wakes.append(host.since + GATHER)
+            else:
+                world = _note_suspicion(world, host)
         elif host.standing is Standing.DOWN and not host.lost:
             due = max(host.since + GATHER, fleet.started + PATIENCE, freed and freed + REGATHER)
             if now < due:
@@ -186,9 +192,8 @@ def _verdict(fleet: Fleet, host: Host, now: float) -> _Verdict:
     if host.hearing is Hearing.HEARD:
         return _Verdict(Standing.UP, "")
     silent, answers, hears = _opinions(fleet, host)
-    who = ", ".join(sorted(silent))
     if 2 * len(silent) > len(silent) + len(answers) + len(hears):
-        return _Verdict(Standing.DOWN, f"nothing is heard of it by {who}")
+        return _Verdict(Standing.DOWN, f"nothing is heard of it by {_listed(silent)}")
     if failed and not hears:
         if not answers:
             return _Verdict(Standing.DOWN, "Serf says that it failed, and nobody hears it")
@@ -202,9 +207,14 @@ def _verdict(fleet: Fleet, host: Host, now: float) -> _Verdict:
         return _Verdict(Standing.UNKNOWN, "not heard since this daemon started")
     if host.hearing is Hearing.ANSWERS and not hears:
         return _Verdict(Standing.UNSUPERVISED, "the host answers, its daemon does not")
-    other = ", ".join(sorted(hears | answers))
-    words = f"not heard here; {other} still hears it" if other else "not heard"
+    others = hears | answers
+    words = f"not heard here; still heard by {_listed(others)}" if others else "not heard"
     return _Verdict(Standing.SUSPECTED, words)
+
+
+def _listed(hosts: set[str]) -> str:
+    named = ", ".join(sorted(hosts)[:TOLD])
+    return named if len(hosts) <= TOLD else f"{named} and {len(hosts) - TOLD} more"
 
 
 def _opinions(fleet: Fleet, host: Host) -> tuple[set[str], set[str], set[str]]:
@@ -234,12 +244,19 @@ def _stand(world: World, host: Host, verdict: _Verdict, now: float) -> World:
             if host.words == verdict.words
             else _put(world, replace(host, words=verdict.words))
         )
-    world = _put(world, replace(host, standing=verdict.standing, since=now, words=verdict.words))
+    fresh = replace(host, standing=verdict.standing, since=now, words=verdict.words, noted=False)
+    world = _put(world, fresh)
     code = _CODES.get(verdict.standing)
     if code is None:
         return world
     words = f": {verdict.words}" if verdict.words else ""
     return say(world, code, f"{host.name} is {verdict.standing.value}{words}")
+
+
+def _note_suspicion(world: World, host: Host) -> World:
+    """One that lasts: for a moment each host is alone with what it does not hear."""
+    words = f"{host.name} is suspected: {host.words}"
+    return say(_put(world, replace(host, noted=True)), Code.HOST_SUSPECTED, words)
 
 
 def _brake(world: World, now: float) -> World:
