@@ -123,3 +123,19 @@ take_over() {
     [[ ! -e $file ]] || cp -L "$file" "$root$file"
   done
 }
+
+# busybox_tar FILE: the root folder of an image, of Debian's busybox-static
+busybox_tar() {
+  local root=$1.root applet
+  rm -rf "$root"
+  mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,run,var}
+  chmod 1777 "$root/tmp"
+  cp /bin/busybox "$root/bin/busybox"
+  for applet in $(/bin/busybox --list); do
+    [[ $applet = busybox ]] || ln -s busybox "$root/bin/$applet"
+  done
+  printf 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n' >"$root/etc/passwd"
+  printf 'root:x:0:\napp:x:1000:\n' >"$root/etc/group"
+  tar -C "$root" --owner=0 --group=0 -cf "$1" .
+  rm -rf "$root"
+}

@@ -107,22 +107,12 @@ JSON
 }
 
 build_image() {
-  local root=$RUN/image applet
   ! quiet "$DIR/bin/podman" image exists "$IMAGE" || return 0
   step "build an image of busybox, here, from Debian's package"
-  rm -rf "$root"
-  mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,run,var}
-  chmod 1777 "$root/tmp"
-  cp /bin/busybox "$root/bin/busybox"
-  for applet in $(/bin/busybox --list); do
-    [[ $applet = busybox ]] || ln -s busybox "$root/bin/$applet"
-  done
-  printf 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n' >"$root/etc/passwd"
-  printf 'root:x:0:\napp:x:1000:\n' >"$root/etc/group"
-  tar -C "$root" --owner=0 --group=0 -cf "$RUN/image.tar" .
+  busybox_tar "$RUN/image.tar"
   quiet "$DIR/bin/podman" import --change 'CMD ["sleep", "1000000"]' "$RUN/image.tar" "$IMAGE" ||
     fail "podman import failed" "look at the lines below"
-  rm -rf "$root" "$RUN/image.tar"
+  rm -f "$RUN/image.tar"
 }
 
 # The runtime is chosen by trying it: no rule tells all the hosts that each of them refuses.

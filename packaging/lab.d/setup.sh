@@ -54,21 +54,10 @@ application() {
 }
 
 image_make() {
-  local root=$DIR/image applet
   [[ ! -e $DIR/app/image.tar ]] || return 0
   step "build an image of busybox, here, from Debian's package"
-  rm -rf "$root"
-  mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,run,var}
-  chmod 1777 "$root/tmp"
-  cp /bin/busybox "$root/bin/busybox"
-  for applet in $(/bin/busybox --list); do
-    [[ $applet = busybox ]] || ln -s busybox "$root/bin/$applet"
-  done
-  printf 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n' >"$root/etc/passwd"
-  printf 'root:x:0:\napp:x:1000:\n' >"$root/etc/group"
-  tar -C "$root" --owner=0 --group=0 -cf "$DIR/app/image.new" .
+  busybox_tar "$DIR/app/image.new"
   mv "$DIR/app/image.new" "$DIR/app/image.tar"
-  rm -rf "$root"
 }
 
 # -- disks
