@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from nodeorch.model.facts import LinkSeen
+from nodeorch.model.facts import LinkSeen, OpinionSeen, ReportSeen
 from nodeorch.model.fleet import Hearing
 from tests.adapters.peering import Fleet, Node
 from tests.lab.wait import async_wait_for
@@ -86,6 +86,7 @@ async def test_a_hanging_daemon_answers_and_is_heard_again_on_the_same_link(
     child = Child(fleet, theirs, "127.0.0.12", node)
     try:
         await node.hears(theirs)
+        await async_wait_for(lambda: node.seen(ReportSeen), 5, "it reports")
         link = node.peers._links[theirs]
         os.kill(child.process.pid, signal.SIGSTOP)
         stopped = time.monotonic()
@@ -100,6 +101,9 @@ async def test_a_hanging_daemon_answers_and_is_heard_again_on_the_same_link(
         os.kill(child.process.pid, signal.SIGCONT)
         assert await _took(node, theirs, Hearing.HEARD, time.monotonic()) < 1.0
         assert node.peers._links[theirs] is link
+        kinds = [type(fact) for fact in node.facts]
+        since = kinds[len(kinds) - kinds[::-1].index(LinkSeen) :]
+        assert {ReportSeen, OpinionSeen} <= set(since), "what it last said counts again"
         assert child.said.read_text().split() == ["ready", "hearing", ours, "heard"], (
             "who did not run judges nobody by what it missed"
         )

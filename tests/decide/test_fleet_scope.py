@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from nodeorch.model.actions import StartContainer, StopContainer
+from nodeorch.model.facts import LinkSeen
+from nodeorch.model.fleet import Hearing
 from nodeorch.model.placing import Placement, Scope
 from nodeorch.model.workload import Port, Workload
 from tests.decide.fleetstory import Fleet
@@ -205,3 +207,22 @@ def test_a_home_that_has_the_last_of_many_is_to_run_the_first_of_one():
     fleet = Fleet(4).up().declare("h1", spread(replicas=4)).run(3).cut(["h1"], ["h2"]).run(1)
     fleet.heal().declare("h1", available(replicas=1)).run(8)
     assert slots(fleet) == {"h1": [0]}
+
+
+def test_a_daemon_that_heard_nobody_waits_for_the_others_when_the_brake_ends():
+    """Their kernels answer, so it is not cut off any more; what they run it hears in a moment."""
+    fleet = Fleet(5).up().declare("h1", spread(replicas=2)).run(3)
+    name = next(host for host in slots(fleet) if host != "h1")
+    host, held = fleet.hosts[name], slots(fleet)[name]
+    others = fleet.hosts.keys() - {name}
+    fleet.cut([name], others)
+    host.boot(reboot=False)
+    fleet.run(10)
+    assert host.world.fleet.brake is not None
+    for other in others:
+        host.tell(LinkSeen(other, Hearing.ANSWERS))
+    host.wait(1.0).settle()
+    assert host.world.fleet.brake is None
+    assert slots(fleet)[name] == held
+    fleet.heal().run(8)
+    assert each_once(fleet, 2)

@@ -70,6 +70,14 @@ class _Peer:
         self.dialling: asyncio.Task[None] | None = None
         self.again = -inf
 
+    def repeat(self, host: str, put: Inbox) -> None:
+        """Tell again what it last said on this link."""
+        if self.opinion is not None:
+            said = self.opinion
+            put(OpinionSeen(host, said.silent, said.answers, said.hears))
+        if self.report is not None:
+            put(ReportSeen(self.report))
+
 
 class TlsPeers:
     """fleetports.Peers. Use it inside the running loop only, after start().
@@ -283,6 +291,8 @@ class TlsPeers:
             return
         peer.told = (hearing, run)
         self._put(LinkSeen(host, hearing, peer.ear.words, run))
+        if hearing is Hearing.HEARD:  # on a link that has stood still, what was said counts again
+            peer.repeat(host, self._put)
         if hearing is Hearing.SILENT and link is not None:
             link.abort(peer.ear.words)  # it may be half open: a host that returns begins a new one
         self._beats(now)

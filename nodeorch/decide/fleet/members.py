@@ -156,7 +156,6 @@ def judge(world: World, now: float) -> World:
             wakes.append(verdict.look_at)
         world = _stand(world, world.fleet.hosts[name], verdict, now)
     world = _brake(world, now)
-    freed = world.fleet.freed
     for name in fleet.hosts:
         host = world.fleet.hosts[name]
         if host.standing is Standing.UP:
@@ -167,13 +166,18 @@ def judge(world: World, now: float) -> World:
             else:
                 world = _note_suspicion(world, host)
         elif host.standing is Standing.DOWN and not host.lost:
-            due = max(host.since + GATHER, fleet.started + PATIENCE, freed and freed + REGATHER)
+            due = max(host.since + GATHER, fleet.started + PATIENCE, regathered_at(world.fleet))
             if now < due:
                 wakes.append(due)
             elif world.fleet.brake is None and _is_known(world, host):
                 world = _lose(world, host, now)
     wake_at = min(wakes, default=None)
     return world if wake_at == world.fleet.wake_at else _with(world, wake_at=wake_at)
+
+
+def regathered_at(fleet: Fleet) -> float:
+    """When links have had the time to come back after this host was cut off."""
+    return fleet.freed and fleet.freed + REGATHER
 
 
 class _Verdict(Struct, frozen=True):

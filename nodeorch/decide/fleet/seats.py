@@ -28,7 +28,7 @@ from nodeorch.decide.fleet.copies import (
     silent_at,
     tells_until,
 )
-from nodeorch.decide.fleet.members import PATIENCE
+from nodeorch.decide.fleet.members import PATIENCE, regathered_at
 from nodeorch.decide.placement import Placement, place, refusals
 from nodeorch.model.fleet import Claim, Fleet, Host, Seat, Standing
 from nodeorch.model.placing import Failback, Scope
@@ -45,6 +45,7 @@ class Look:
         self.is_new = now < self.fleet.started + PATIENCE
         """Someone may yet tell what happened while this host was away: a deletion, say."""
         told = [tells_until(self.fleet, host) for host in self.fleet.hosts.values()]
+        told.append(regathered_at(self.fleet))
         self.waits = any(at > now for at in told)
         """Others may yet tell that they run it."""
         self.wake_at = min((at for at in told if at > now), default=None)
