@@ -88,6 +88,7 @@ def test_a_host_slept_while_others_decided(three: Fleet) -> None:
         )
 
 
+@thorough
 def test_a_host_returns_with_an_empty_disk(three: Fleet) -> None:
     """Its files of specs and its certificate are there: it declares again what it declared."""
     parts = Part("own", "h3", PORT), Part("other", "h2", PORT + 1), pinned("still", "h3")
@@ -105,6 +106,7 @@ def test_a_host_returns_with_an_empty_disk(three: Fleet) -> None:
         scene.kept(("h1", "h2"))
 
 
+@thorough
 def test_what_an_empty_host_does_not_remember_goes_on(three: Fleet) -> None:
     """A host that does not remember what it declared ends nothing by it: it is an orphan."""
     parts = Part("own", "h3", PORT), Part("other", "h2", PORT + 1)

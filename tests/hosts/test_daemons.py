@@ -14,7 +14,7 @@ from tests.hosts.fleet import Fleet
 from tests.hosts.scene import BACK, SEAMLESS, TAKEN, Part, Scene, pinned, thorough
 
 PORT = 18330
-FROZEN = float(os.environ.get("NODEORCH_TEST_FROZEN", "8"))
+FROZEN = float(os.environ.get("NODEORCH_TEST_FROZEN", "5"))
 """Seconds; links tell that a daemon hangs after 1.5."""
 DETECTED = 14.0
 """Seconds in which Serf calls a frozen agent failed: 5 to 9 of its own, and what the load adds."""

@@ -63,6 +63,7 @@ def test_power_off_of_one_of_three_and_back(three: Fleet) -> None:
         assert time.monotonic() - began < TAKEN + 2 * BACK
 
 
+@thorough
 def test_a_new_version_reaches_a_copy_that_is_elsewhere(three: Fleet) -> None:
     with Scene(three, Part("web", "h1", PORT), pinned("still", "h2")) as scene:
         three.kill("h1")
@@ -83,6 +84,7 @@ def test_a_new_version_reaches_a_copy_that_is_elsewhere(three: Fleet) -> None:
         scene.kept(three.hosts, but=("web",))
 
 
+@thorough
 def test_a_host_whose_link_is_cut(three: Fleet) -> None:
     """It keeps what it runs and takes over nothing; afterwards the home's copy is the one."""
     parts = Part("one", "h1", PORT), Part("two", "h2", PORT + 1), pinned("still", "h1")
@@ -108,6 +110,7 @@ def test_a_host_whose_link_is_cut(three: Fleet) -> None:
         scene.events("h1", "CutOffOver")
 
 
+@thorough
 def test_who_is_heard_by_one_is_not_gone(three: Fleet) -> None:
     """h1 hears h2, h2 does not hear h1: one way is cut, and so no connection between them works."""
     parts = Part("one", "h1", PORT), Part("two", "h2", PORT + 1)
@@ -162,6 +165,7 @@ def test_a_third_of_all_packets_is_lost(three: Fleet) -> None:
         scene.kept(three.hosts)
 
 
+@thorough
 def test_all_lose_power_and_are_back(three: Fleet) -> None:
     parts = Part("one", "h1", PORT), Part("two", "h2", PORT + 1), pinned("still", "h3")
     with Scene(three, *parts) as scene:

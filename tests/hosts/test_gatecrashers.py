@@ -138,6 +138,7 @@ def test_a_gigabyte_of_rubbish(three: Fleet) -> None:
             assert three.members(host)["h1"]["state"] == "up"
 
 
+@thorough
 def test_a_host_that_is_not_invited(three: Fleet) -> None:
     """Another fleet's key and certificate open nothing; its packets change nobody's members."""
     with Scene(three, *company()) as scene, stranger(three) as name:
@@ -168,9 +169,8 @@ def test_a_host_that_is_not_invited(three: Fleet) -> None:
             assert sorted(three.members(host)) == three.hosts
 
 
-@pytest.mark.parametrize(
-    "twin", ["h2", pytest.param("h1", marks=thorough), pytest.param("h3", marks=thorough)]
-)
+@thorough
+@pytest.mark.parametrize("twin", ["h1", "h2", "h3"])
 def test_a_second_host_of_one_name(three: Fleet, twin: str) -> None:
     """A copy of a host's files of the cluster, at another address, without its database: it knows
     of none of its workloads. Of two hosts the one with the smaller name connects to the other."""

@@ -67,6 +67,7 @@ def test_five_hosts_two_lose_power_and_two_are_cut_off(five: Fleet) -> None:
         scene.kept(large)
 
 
+@thorough
 def test_two_hosts_apart_both_run_it(two: Fleet) -> None:
     """Neither can know: both do, and the home's copy is the one that stays."""
     with Scene(two, *each(two)) as scene:
