@@ -34,7 +34,8 @@ def specs_seen(world: World, fact: SpecsSeen, now: float) -> World:
         world = say(world, Code.OPERATOR, f"apply, by {fact.by}", name)
     world = _rejections(world, fact)
     for name in fact.taken:
-        world = taken(world, name, now)
+        if name in fact.workloads:  # what is refused here is still its former home's
+            world = taken(world, name, now)
     for name, workload in fact.workloads.items():
         world = _declare(world, workload, now, forced=name in fact.forced)
     return _deletions(world, fact)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from nodeorch.decide.fleet.copies import elsewhere, report
 from nodeorch.decide.fleet.graves import take_refusal
 from nodeorch.model.actions import CreateContainer, StartContainer, StopContainer
-from nodeorch.model.facts import QuietSeen
+from nodeorch.model.facts import QuietSeen, SpecsSeen
 from nodeorch.model.fleet import Host, Report, Running, Standing
 from nodeorch.model.placing import Failback
 from nodeorch.model.world import Code
@@ -44,6 +44,17 @@ def test_the_old_home_does_not_run_what_was_taken_and_says_so_once():
     fleet.hosts["h1"].boot(reboot=False)
     assert fleet.run(8).copies("web") == {"h2": 1}
     assert notes(fleet, "h1", Code.HOME_TAKEN) == [words]
+
+
+def test_a_home_that_could_not_be_taken_is_the_home():
+    """Its file is refused on the host that takes it: nothing is buried."""
+    fleet = Fleet().up().declare("h1", available(prefer=("h2",))).run(3).kill("h1").run(4)
+    h2 = fleet.hosts["h2"]
+    h2.tell(SpecsSeen(workloads={}, rejected={"web": "no such file"}, taken=("web",), by="ann"))
+    assert not notes(fleet, "h2", Code.HOME_TAKEN)
+    fleet.run(3).start("h1").run(20)
+    assert len(fleet.where("web")) == 1
+    assert {h.world.fleet.claims["web"].home for h in fleet.hosts.values()} == {"h1"}
 
 
 def test_the_old_home_takes_nothing_over_whose_file_it_has():
