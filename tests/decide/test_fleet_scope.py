@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from nodeorch.model.actions import StartContainer, StopContainer
-from nodeorch.model.facts import LinkSeen
+from nodeorch.model.facts import LinkSeen, ViewSeen
 from nodeorch.model.fleet import Hearing
 from nodeorch.model.placing import Placement, Scope
 from nodeorch.model.workload import Port, Workload
@@ -226,3 +226,16 @@ def test_a_daemon_that_heard_nobody_waits_for_the_others_when_the_brake_ends():
     assert slots(fleet)[name] == held
     fleet.heal().run(8)
     assert each_once(fleet, 2)
+
+
+def test_a_deletion_that_is_heard_of_by_another_way_first_ends_copies_all_the_same():
+    fleet = Fleet().up().declare("h3", spread(replicas=3)).run(3)
+    one, other, home = (fleet.hosts[name] for name in ("h1", "h2", "h3"))
+    assert other.ready("web")
+    fleet.delete("h3", "web")
+    for host, seen, via in ((one, home, "h3"), (other, one, "h1"), (other, home, "h3")):
+        view = seen.world.fleet.view
+        assert view is not None
+        host.tell(ViewSeen(view=view, via=via)).settle()
+    other.wait(1.0).settle()
+    assert not other.ready("web")

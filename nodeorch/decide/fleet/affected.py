@@ -35,6 +35,8 @@ def affected(world: World, before: World, now: float) -> set[str] | None:
             else:
                 names |= _differ(ran, runs)
                 room = room or _room(old) != _room(host)
+    if fleet.hosts is not was.hosts or fleet.views is not was.views:
+        names |= set(_unclaimed(world))
     if room:
         names |= {name for name, seat in fleet.seats.items() if seat.open or seat.wait}
     return names
@@ -49,6 +51,14 @@ def _here(world: World, before: World) -> Iterator[str]:
         if old.get(name) is not state and (state.record.home or movable(state.workload)):
             yield name
     yield from old.keys() - new.keys()
+
+
+def _unclaimed(world: World) -> Iterator[str]:
+    """Those that run here and have lost their claim: what ends them may come from any host."""
+    for name, state in world.workloads.items():
+        own = state.record
+        if name not in world.fleet.claims and (own.home or own.slots is not None):
+            yield name
 
 
 def _desires_differ(world: World, before: World) -> bool:
