@@ -97,6 +97,7 @@ def _judge(
             read_source=lambda path: read_source(
                 path, SOURCE_LIMIT, settings.volumes.allowed, settings.guarded
             ),
+            known_labels=settings.known_labels,
         )
         found += errors(problems)
         if workload is not None:

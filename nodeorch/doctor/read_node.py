@@ -77,6 +77,7 @@ def specs(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
                 default_memory=chosen.defaults.memory,
                 allowed_sources=chosen.volumes.allowed,
                 guarded=chosen.guarded,
+                known_labels=chosen.known_labels,
             )
         except Unreadable as error:
             problems.append(str(error))

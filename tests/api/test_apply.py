@@ -9,9 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from nodeorch.api import files
 from nodeorch.client.unix import ApiError, Client
+from nodeorch.spec.settings import ClusterSettings
 from tests.api.harness import WEB, Harness, spec
 from tests.api.standin import Sample
 from tests.lab.wait import wait_for
@@ -246,3 +248,13 @@ def test_after_a_rollback_other_files_do_not_move_it(harness: Harness, client: C
     harness.obey()
     view = client.post("/v1/apply", {"files": {"db.toml": spec("db")}}, {"dry_run": True})
     assert [p["workload"] for p in view["workloads"]] == ["db"]
+
+
+def test_a_label_that_no_node_of_the_fleet_has_is_refused(harness: Harness, client: Client) -> None:
+    cluster = ClusterSettings(name="lab", address="10.0.0.1", labels={"zone": ("a", "b")})
+    harness.standin.settings = replace(harness.standin.settings, cluster=cluster)
+    moves = f'{WEB}[failover]\nmode = "available"\n[placement.constraints]\nzone = ["c"]\n'
+    with pytest.raises(ApiError) as error:
+        client.post("/v1/apply", {"files": {"web.toml": moves}})
+    assert 'no node of this fleet has zone = "c"' in str(error.value.problems)
+    assert names(harness.directory) == []
