@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from nodeorch import clusterfiles
+from nodeorch.cli.cluster_args import DEFAULT_CONFIG
 from nodeorch.files import Unreadable, read_regular
 from nodeorch.model.workload import Workload
 from nodeorch.spec.load import SIZE_LIMIT, load_text
@@ -39,7 +40,8 @@ class _Checked(NamedTuple):
 @click.option(
     "--config",
     metavar="FILE",
-    help="Judge by this daemon configuration (allowed mounts, default memory, labels).",
+    help="Judge by this daemon configuration, and the nodeorch.d beside it (allowed mounts, "
+    "default memory, labels).  [default: that of this host's daemon, if there is one]",
 )
 @click.pass_context
 def command(
@@ -64,19 +66,33 @@ def command(
 def _check(paths: tuple[str, ...], config: str | None) -> _Checked:
     problems: list[Problem] = []
     files = list(dict.fromkeys(_files(paths, problems)))
-    settings_files = [file for file in files if _is_settings(file)]
-    if config and config not in settings_files:
-        settings_files.insert(0, config)
-    read = {file: text for file in files if (text := _read(file, problems)) is not None}
-    if config and config not in read and (text := _read(config, problems)) is not None:
-        read[config] = text
+    own = _with_drop_ins(config) if config else []
+    settings_files = list(dict.fromkeys([*own, *filter(_is_settings, files)]))
+    every = dict.fromkeys([*own, *files])
+    read = {file: text for file in every if (text := _read(file, problems)) is not None}
     settings, found = load_settings([(f, read[f]) for f in settings_files if f in read])
     problems += found
     specs = {file: text for file, text in read.items() if file not in settings_files}
     if settings is not None and settings.cluster.name is not None:
         problems += map(_of_the_fleet, clusterfiles.problems(settings.cluster.files))
+    if not settings_files:
+        settings = _of_this_host()
     problems += _check_specs(specs, settings or Settings(), any(map(os.path.isdir, paths)))
     return _Checked(len(files), problems)
+
+
+def _with_drop_ins(config: str) -> list[str]:
+    """As the daemon reads them: a later file wins."""
+    folder = os.path.join(os.path.dirname(config), _SETTINGS_FOLDER)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [config, *(os.path.join(folder, name) for name in names if is_spec_name(name))]
+
+
+def _of_this_host() -> Settings | None:
+    """What is wrong with them is not asked here, nor is it told."""
+    files = _with_drop_ins(DEFAULT_CONFIG)
+    texts = [(file, text) for file in files if (text := _read(file, [])) is not None]
+    return load_settings(texts)[0]
 
 
 def _check_specs(

@@ -18,6 +18,12 @@ ROOT = Path(__file__).parents[2]
 SPEC = '[workload]\nname = "{}"\nimage = "localhost/web:1"\n'
 
 
+@pytest.fixture(autouse=True)
+def no_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine is on which the tests run."""
+    monkeypatch.setattr(check, "DEFAULT_CONFIG", "/does/not/exist/nodeorch.toml")
+
+
 def run_check(*arguments: str | Path, json_flag: bool | None = None) -> Result:
     context = None if json_flag is None else SimpleNamespace(json=json_flag)
     return CliRunner().invoke(check.command, [str(word) for word in arguments], obj=context)

@@ -173,10 +173,31 @@ def test_check_holds_labels_against_those_of_the_fleet(folder: Path) -> None:
     assert code == 1
     assert "web.toml:6:25: error[E278]: web.placement.constraints.zone[0]: no node" in output
     assert _check(folder, name="")[0] == 0
-    config = str(folder.parent / "nodeorch.toml")
-    _check(folder)
-    alone, judged = (
-        CliRunner().invoke(check.command, [str(path), *more]).exit_code
-        for more in ([], ["--config", config])
+
+
+def test_check_judges_a_spec_by_the_configuration_of_this_host_and_its_drop_ins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder.parent / "web.toml"
+    path.write_text(
+        '[workload]\nname = "web"\nimage = "localhost/web:1"\nscope = "fleet"\n'
+        '[placement]\nconstraints = { zone = ["c"] }\n'
     )
-    assert (alone, judged) == (0, 1)
+    _check(folder)
+    config, drop_ins = folder.parent / "nodeorch.toml", folder.parent / "nodeorch.d"
+    drop_ins.mkdir()
+    config.rename(drop_ins / "50-cluster.toml")
+    config.write_text("")
+    monkeypatch.setattr(check, "DEFAULT_CONFIG", "/does/not/exist")
+    assert _exit(path) == 0
+    assert _exit(path, "--config", str(config)) == 1
+    monkeypatch.setattr(check, "DEFAULT_CONFIG", str(config))
+    assert _exit(path) == 1
+    (folder / "node.key").unlink()
+    path.write_text(path.read_text().replace('"c"', '"a"'))
+    assert _exit(path) == 0, "what is wrong with this host is no fault of the spec"
+    assert _exit(path, "--config", str(config)) == 1
+
+
+def _exit(path: Path, *more: str) -> int:
+    return CliRunner().invoke(check.command, [str(path), *more]).exit_code
