@@ -13,7 +13,7 @@ import msgspec
 
 from nodeorch.cluster.command import PATIENCE, signing
 from nodeorch.cluster.messages import JoinContext, RenewContext, Signer
-from nodeorch.decide.fleet.graves import mirrored, take_refusal
+from nodeorch.decide.fleet.graves import last_home, mirrored, take_refusal
 from nodeorch.decide.fleet.mirrors import removal_refusal
 from nodeorch.fleetports import Members, Mirror, PeerError
 from nodeorch.model.facts import Fact, HostRemoved
@@ -61,7 +61,7 @@ class FleetDesk:
         if words is not None:
             raise CommandRefused(words)
         homes = mirrored(world, name)
-        home = min(homes, key=lambda h: (-homes[h].term, h))
+        home = last_home(homes)
         workload = homes[home].workload
         contents = await asyncio.to_thread(self._contents, workload)
         try:

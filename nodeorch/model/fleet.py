@@ -107,6 +107,8 @@ class Declared(_Frozen, frozen=True):
     stopped: bool = False
     scale: int | None = None
     operator_seq: int = 0
+    withheld: bool = False
+    """Its env is not in it: what may not run elsewhere keeps its secrets at home."""
 
     @property
     def replicas(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from nodeorch.decide.fleet.graves import KEPT, union
+from nodeorch.decide.fleet.graves import KEPT, take_refusal, union
 from nodeorch.decide.fleet.mirrors import removal_refusal
 from nodeorch.model.facts import HostRemoved, ViewSeen
 from nodeorch.model.fleet import Grave, Stamp, View
@@ -27,6 +27,21 @@ def test_an_older_view_changes_nothing():
     before = host.world.fleet
     host.tell(ViewSeen(view=old, via="h3"))
     assert host.world.fleet is before
+
+
+def test_secrets_are_told_only_of_what_may_run_elsewhere():
+    env = {"PASSWORD": "hush"}
+    stays, moves, bare = workload("db", env=env), available(env=env), workload("cron")
+    fleet = Fleet().up().declare("h1", stays, moves, bare).run(3)
+    told = view_of(fleet.hosts["h2"], "h1").declared
+    assert told["web"].workload.main.env == env and not told["web"].withheld
+    assert told["db"].workload.main.env == {} and told["db"].withheld
+    assert not told["cron"].withheld
+    assert fleet.hosts["h1"].world.workloads["db"].workload.main.env == env
+    fleet.kill("h1").run(4)
+    refusals = [take_refusal(fleet.hosts["h2"].world, n, forced=False) for n in sorted(told)]
+    assert refusals[0] is None and refusals[2] is None
+    assert refusals[1] and "its env was never told to other hosts" in refusals[1]
 
 
 def test_a_view_comes_by_way_of_a_third_host():

@@ -107,6 +107,11 @@ def mirrored(world: World, name: str) -> dict[str, Declared]:
     return {home: one for home, one in found.items() if not buried(graves, home, name, one.term)}
 
 
+def last_home(homes: Mapping[str, Declared]) -> str:
+    """Of several that declare a name, the one that counts."""
+    return min(homes, key=lambda home: (-homes[home].term, home))
+
+
 def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
     """Why this host cannot become the home of a workload; None when it can."""
     fleet = world.fleet
@@ -131,6 +136,12 @@ def take_refusal(world: World, name: str, *, forced: bool) -> str | None:
                 f"cannot take {name}: nobody knows yet whether its home {home} is gone "
                 f"({host.words or host.standing.value}); wait, or say --force"
             )
+    home = last_home(homes)
+    if homes[home].withheld:
+        return (
+            f"cannot take {name}: its env was never told to other hosts, since it may run on "
+            f"{home} alone; write its spec anew, here"
+        )
     return None
 
 

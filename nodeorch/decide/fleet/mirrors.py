@@ -224,8 +224,10 @@ def _declared(world: World, old: Mapping[str, Declared]) -> Iterator[tuple[str, 
         own = state.record
         if own.home or own.deleting:
             continue
+        target = own.target.workload
+        withheld = bool(target.main.env) and not movable(target)
         fresh = Declared(
-            workload=own.target.workload,
+            workload=replace(target, main=replace(target.main, env={})) if withheld else target,
             digest=own.target.digest,
             generation=own.target.generation,
             term=own.term,
@@ -233,6 +235,7 @@ def _declared(world: World, old: Mapping[str, Declared]) -> Iterator[tuple[str, 
             stopped=own.stopped,
             scale=own.scale,
             operator_seq=own.operator_seq,
+            withheld=withheld,
         )
         known = old.get(name)
         yield name, known if known == fresh else fresh
