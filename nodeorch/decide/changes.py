@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from nodeorch.decide.commands import refusal
 from nodeorch.decide.edit import Detail, note
+from nodeorch.decide.fleet.whereabouts import holders, home_of
 from nodeorch.decide.limits import drift
 from nodeorch.decide.ready import has_completed, is_ready
 from nodeorch.decide.restart import stays_down
@@ -62,13 +63,19 @@ def judged(world: World, before: World, fact: Fact, now: float) -> World:
     for number in world.doing:
         change = world.changes[number]
         names = [
-            name
-            for name in change.wants
-            if change.asked is fresh or world.workloads.get(name) is not before.workloads.get(name)
+            name for name in change.wants if change.asked is fresh or _touched(world, before, name)
         ]
         if names or not change.wants:
             world = _judge(world, change, names, now)
     return world
+
+
+def _touched(world: World, before: World, name: str) -> bool:
+    state = world.workloads.get(name)
+    if state is not before.workloads.get(name):
+        return True
+    shared = state is not None and state.record.slots is not None
+    return shared and world.fleet.hosts is not before.fleet.hosts
 
 
 def remembered(world: World, changes: dict[int, Change], wall: float, now: float) -> World:
@@ -117,10 +124,23 @@ def _ready(world: World, state: WorkloadState, want: Want) -> Verdict | None:
             return ChangeState.FAILED, f"{instance.name} {forbidden.words}"
     if record.previous is not None or len(state.instances) != len(state.slots):
         return None
+    if not _ready_elsewhere(world, state):
+        return None
     if all(_as_wanted(world, state, instance) for instance in state.instances.values()):
         how = "is ready" if state.replicas else "has no replicas"
         return ChangeState.DONE, f"{how}, generation {want.generation}"
     return None
+
+
+def _ready_elsewhere(world: World, state: WorkloadState) -> bool:
+    """Whether the replicas that are not for this host run on others, of the version wanted."""
+    lacking = set(range(state.replicas)) - set(state.slots)
+    if lacking:
+        name = state.workload.name
+        for host, running in holders(world, name, home_of(world, name)).items():
+            if host != world.fleet.me and running.digest == state.record.target.digest:
+                lacking -= set(running.ready)
+    return not lacking
 
 
 def _job_ready(state: WorkloadState) -> Verdict | None:

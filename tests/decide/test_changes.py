@@ -16,7 +16,9 @@ from nodeorch.model.change import Asked, Change, ChangeState, Goal, Want
 from nodeorch.model.facts import Command, EngineSeen, Loaded, SpecsSeen
 from nodeorch.model.workload import Restart, RestartPolicy, Workload
 from nodeorch.model.world import Brake
+from tests.decide.fleetstory import Fleet
 from tests.decide.story import Story, workload
+from tests.decide.test_failover import available
 from tests.decide.test_update import READINESS
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -298,3 +300,18 @@ def test_a_change_is_found_again_by_the_next_daemon() -> None:
     heir.specs().tell(EngineSeen(answering=True, words="answers")).settle()
     assert state(heir) == "done"
     assert change(heir).took == pytest.approx(70.0, abs=1.0)
+
+
+def test_what_runs_on_other_hosts_is_ready_when_they_say_so_of_that_version():
+    fleet = Fleet().up().declare("h1", available(prefer=("h2",))).run(3).kill("h1").run(4)
+    h1 = fleet.start("h1").run(12).hosts["h1"]
+    assert fleet.where("web") == ["h2"]
+    fleet.cut(["h1"], ["h2"])
+    files = {"web": available(prefer=("h2",), image="localhost/web:2")}
+    h1.files = files
+    h1.tell(SpecsSeen(workloads=files, applied=("web",), by="ann", change=asked(7, "apply")))
+    assert h1.world.changes[7].state is ChangeState.DOING, "h2 has not even heard of it"
+    fleet.heal().run(8)
+    assert fleet.where("web") == ["h2"]
+    assert h1.world.changes[7].state is ChangeState.DONE
+    assert h1.world.changes[7].reason == "web is ready, generation 2"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nodeorch.decide.fleet.graves import mirrored, overruled
+from nodeorch.decide.fleet.graves import last_home, mirrored, overruled
 from nodeorch.decide.ready import is_ready
 from nodeorch.model.fleet import Fleet, Host, Running, Seat, Standing, movable
 from nodeorch.model.placing import Scope
@@ -34,7 +34,7 @@ def home_of(world: World, name: str) -> str:
     if claim is not None:
         return claim.home
     homes = mirrored(world, name)
-    return min(homes, key=lambda home: (-homes[home].term, home), default="")
+    return last_home(homes) if homes else ""
 
 
 def holders(world: World, name: str, home: str) -> dict[str, Running]:
