@@ -189,7 +189,7 @@ def test_a_copy_that_is_idle_for_a_minute_returns(three: Fleet) -> None:
         three.start("h1")
         scene.back({"web": [taker]})
         scene.remember()
-        scene.told("h1", "web", "until it is idle there (failback = idle)")
+        scene.told("h1", "web", "it stays until it is idle there", "failback = idle")
         took = scene.until({"web": ["h1"]}, 100.0)
         print(f"failback = idle: at home {took:.1f} s later; gap {scene.gap('web'):.2f} s")
         assert scene.gap("web") < SEAMLESS
