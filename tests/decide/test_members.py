@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from nodeorch.decide.fleet.members import DEAF
+from nodeorch.decide.fleet.view import members, warnings
+from nodeorch.decide.status import Surroundings
 from nodeorch.model.facts import HostRemoved, LinkSeen, MembersSeen, NameTaken
 from nodeorch.model.fleet import Hearing, Member, MemberStatus, Standing
 from tests.decide.fleetstory import Fleet
@@ -13,6 +17,10 @@ from tests.decide.test_failover import available, other_than
 
 def lost(fleet: Fleet, host: str) -> set[str]:
     return {h.name for h in fleet.hosts[host].world.fleet.hosts.values() if h.lost}
+
+
+def rfc3339_seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def braked(fleet: Fleet) -> list[str]:
@@ -51,6 +59,18 @@ def test_two_against_two_take_over_nothing():
     for n in range(1, 5):
         assert fleet.copies(f"w{n}") == {f"h{n}": 1}
     assert not braked(fleet.heal().run(3))
+
+
+def test_who_is_cut_off_knows_when_it_last_heard_the_others():
+    fleet = Fleet().up().run(100)
+    parted = fleet.now
+    fleet.cut(["h1"], ["h2", "h3"]).run(30)
+    world, around = fleet.hosts["h1"].world, Surroundings(now=fleet.now, wall=1e9 + fleet.now)
+    assert braked(fleet) == ["h1"] and not lost(fleet, "h1")
+    seen = {view.name: rfc3339_seconds(view.seen_at or "") for view in members(world, around)}
+    assert 0 <= seen["h2"] - 1e9 - parted < 5 and seen["h1"] == 1e9 + fleet.now
+    [warning] = warnings(world)
+    assert warning.count("nothing is taken over") == 1
 
 
 def test_three_of_six_at_once_are_too_many():

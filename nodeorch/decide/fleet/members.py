@@ -279,13 +279,13 @@ def _brake(world: World, now: float) -> World:
         return say(_with(world, brake=None, freed=now), Code.CUT_OFF_OVER, words)
     words = (
         f"{len(vanished)} of {len(there)} hosts vanished at once ({', '.join(vanished[:5])}"
-        f"{' …' if len(vanished) > 5 else ''}): it is rather this one that is cut off; "
-        "nothing is taken over"
+        f"{' …' if len(vanished) > 5 else ''}): it is rather this one that is cut off"
     )
     if fleet.brake is not None and fleet.brake.words == words:
         return world
     fresh = _with(world, brake=Why(code=Code.CUT_OFF, words=words))
-    return say(fresh, Code.CUT_OFF, words) if fleet.brake is None else fresh
+    told = f"{words}; nothing is taken over"
+    return say(fresh, Code.CUT_OFF, told) if fleet.brake is None else fresh
 
 
 def _vanished(fleet: Fleet, host: Host) -> bool:

@@ -164,7 +164,7 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
         if not look.home_gone(claim):
             return _away(claim, f"its home {claim.home} is to run it", {})
         if look.fleet.brake is not None:
-            return _away(claim, look.fleet.brake.words, {})
+            return _away(claim, f"nothing is taken over: {look.fleet.brake.words}", {})
     chosen = me if resumed else _first(look.placement.seats.get(name, ()))
     if not chosen:
         nowhere = ("",) * claim.declared.replicas

@@ -24,7 +24,16 @@ from nodeorch.decide.fleet.whereabouts import (
 )
 from nodeorch.decide.moments import rfc3339
 from nodeorch.decide.room import requested
-from nodeorch.model.fleet import Declared, Fleet, Hearing, Host, Running, Standing, movable
+from nodeorch.model.fleet import (
+    Declared,
+    Fleet,
+    Hearing,
+    Host,
+    HostRecord,
+    Running,
+    Standing,
+    movable,
+)
 from nodeorch.model.fleetview import HomeView, MemberView
 from nodeorch.model.placing import Scope
 from nodeorch.model.world import World
@@ -82,13 +91,22 @@ def _member(fleet: Fleet, host: Host, around: Surroundings) -> MemberView:
         reason=host.words,
         lost=host.lost,
         heard=heard,
-        seen_at=rfc3339(around.wall if heard else record.heard_wall if record else 0.0),
+        seen_at=_last_seen(host, record, around),
         version=(report.version if report else "") or host.tags.get("version", ""),
         memory_total=report.memory if report else None,
         memory_free=max(0, report.memory - report.requested) if report and heard else None,
         workloads=report.workloads if report else None,
         labels=report.labels if report else {},
     )
+
+
+def _last_seen(host: Host, record: HostRecord | None, around: Surroundings) -> str | None:
+    """When it was last known to be up. Of one that is lost the record says it."""
+    if host.hearing is Hearing.HEARD:
+        return rfc3339(around.wall)
+    if host.run and not host.lost and host.standing is not Standing.UP:
+        return _wall(host.since, around)
+    return rfc3339(record.heard_wall if record else 0.0)
 
 
 def warnings(world: World) -> list[str]:
