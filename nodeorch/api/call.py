@@ -161,9 +161,12 @@ class Call:
         return bytes(data)
 
 
-def unknown(does: str, name: str) -> Problem:
-    words = f"cannot {does}: there is no workload {name}; see `nodeorch status`"
-    return Problem(404, words, "NotFound")
+def unknown(does: str, name: str, home: str = "") -> Problem:
+    """``home``: the host that declares what this one has nothing of."""
+    words = f"there is no workload {name}; see `nodeorch status`"
+    if home:
+        words = f"{name} is not on this host, its home is {home}; see `nodeorch why {name}`"
+    return Problem(404, f"cannot {does}: {words}", "NotFound")
 
 
 def not_here(does: str, world: World, name: str) -> Problem:

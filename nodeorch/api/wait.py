@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp.web import StreamResponse
 
 from nodeorch.api.call import Call, Problem, answer, unknown
+from nodeorch.decide.fleet.whereabouts import home_of
 from nodeorch.model.world import WorkloadState, World
 
 GOALS = ("ready", "stopped", "gone")
@@ -57,7 +58,9 @@ def _obeyed(state: WorkloadState) -> bool:
 def _state(call: Call) -> str:
     views = call.supervisor.status(call.name)
     if not views:
-        rejected = call.supervisor.world.rejected.get(call.name)
-        return rejected or "there is no such workload"
+        world = call.supervisor.world
+        home = home_of(world, call.name)
+        nowhere = f"its home is {home}, see there" if home else "there is no such workload"
+        return world.rejected.get(call.name) or nowhere
     view = views[0]
     return f"{view.state}{f', {view.reason}' if view.reason else ''}"

@@ -10,7 +10,7 @@ from nodeorch.api.call import Call, answer, raw, rfc3339, unknown
 from nodeorch.api.events import event_view
 from nodeorch.decide.fleet.seats import refused
 from nodeorch.decide.fleet.view import home_view, why_absent
-from nodeorch.decide.fleet.whereabouts import placement
+from nodeorch.decide.fleet.whereabouts import home_of, placement
 from nodeorch.decide.status import Surroundings
 from nodeorch.model.view import GenerationView, WhyView
 from nodeorch.model.workload import Workload
@@ -26,7 +26,8 @@ async def status(call: Call) -> StreamResponse:
         return raw(call.supervisor.status_json())
     views = call.supervisor.status(name) if is_name(name) else []
     if not views:
-        raise unknown(call.does, name[:80])
+        home = home_of(call.supervisor.world, name) if is_name(name) else ""
+        raise unknown(call.does, name[:80], home)
     return answer(views)
 
 

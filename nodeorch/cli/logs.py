@@ -67,8 +67,10 @@ def _instances(session: Session, workload: str, asked: str | None) -> list[str]:
     except ApiError as error:
         if error.code != "NotFound":
             raise
-        words = f"there is no workload {workload}; see `nodeorch status`"
+        words = str(error).partition(": ")[2]
         raise ClientError(f"cannot show the logs of {workload}: {words}") from None
+    if view["state"] == "elsewhere" and not view["instances"]:
+        raise ClientError(f"cannot show the logs of {workload}: it {view['reason']}; look there")
     names = [instance["name"] for instance in view["instances"]]
     return [n for n in names if asked is None or asked in (n, n.rpartition(".")[0])]
 

@@ -131,3 +131,14 @@ def test_a_plan_says_where_what_changes_belongs(harness: Harness, cli: Cli, tmp_
     code, out, _ = cli("plan", str(tmp_path))
     assert code == 2
     golden.check("plan-fleet", out)
+
+
+def test_who_asks_for_what_is_elsewhere_is_told_where(cli: Cli, harness: Harness) -> None:
+    fleets.furnish(harness)
+    code, out, err = cli("logs", "web")
+    assert (code, out) == (1, "")
+    assert err.startswith("nodeorch: cannot show the logs of web: it runs on h2 since ")
+    afar = "afar is not on this host, its home is h3; see `nodeorch why afar`"
+    assert cli("logs", "afar") == (1, "", f"nodeorch: cannot show the logs of afar: {afar}\n")
+    assert afar in cli("status", "afar")[2]
+    assert "its home is h3, see there" in cli("wait", "afar", "--timeout", "0s")[2]

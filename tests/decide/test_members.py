@@ -9,7 +9,7 @@ import pytest
 from nodeorch.decide.fleet.members import DEAF
 from nodeorch.decide.fleet.view import members, warnings
 from nodeorch.decide.status import Surroundings
-from nodeorch.model.facts import HostRemoved, LinkSeen, MembersSeen, NameTaken
+from nodeorch.model.facts import HostRemoved, LinkSeen, MembersSeen, NameTaken, OpinionSeen
 from nodeorch.model.fleet import Hearing, Member, MemberStatus, Standing
 from tests.decide.fleetstory import Fleet
 from tests.decide.test_failover import available, other_than
@@ -42,6 +42,14 @@ def test_whom_half_of_those_who_could_know_still_hear_is_only_suspected():
     assert "still heard by h4, h5" in fleet.hosts["h2"].world.fleet.hosts["h1"].words
     assert fleet.standing("h4", "h1") is Standing.UP
     assert not lost(fleet, "h2") and not lost(fleet, "h3")
+
+
+def test_whose_kernel_alone_answers_here_is_not_said_to_be_heard_here():
+    fleet = Fleet().up()
+    h1 = fleet.hosts["h1"]
+    h1.tell(OpinionSeen(host="h3", hears=("h2",)))
+    h1.tell(LinkSeen(host="h2", hearing=Hearing.ANSWERS))
+    assert h1.world.fleet.hosts["h2"].words == "not heard here; still heard by h3"
 
 
 def test_most_of_those_who_could_know_decide():

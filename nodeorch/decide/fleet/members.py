@@ -211,7 +211,7 @@ def _verdict(fleet: Fleet, host: Host, now: float) -> _Verdict:
         return _Verdict(Standing.UNKNOWN, "not heard since this daemon started")
     if host.hearing is Hearing.ANSWERS and not hears:
         return _Verdict(Standing.UNSUPERVISED, "the host answers, its daemon does not")
-    others = hears | answers
+    others = (hears | answers) - {fleet.me}
     words = f"not heard here; still heard by {_listed(others)}" if others else "not heard"
     return _Verdict(Standing.SUSPECTED, words)
 
