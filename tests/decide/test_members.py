@@ -280,3 +280,10 @@ def test_of_many_hosts_a_few_are_named():
     fleet = Fleet(9).up().kill("h1").run(4)
     words = fleet.hosts["h2"].world.fleet.hosts["h1"].words
     assert words == "nothing is heard of it by h2, h3, h4, h5, h6 and 3 more"
+
+
+def test_who_does_not_hear_a_host_is_not_among_those_who_do():
+    """Its kernel answers here, and others hear it."""
+    fleet = Fleet().up().cut(["h1"], ["h2"]).run(1)
+    fleet.hosts["h2"].tell(LinkSeen("h1", Hearing.ANSWERS))
+    assert fleet.hosts["h2"].world.fleet.hosts["h1"].words == "not heard here; still heard by h3"
