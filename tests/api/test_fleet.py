@@ -211,6 +211,15 @@ def test_homes_of_a_host_that_has_left_are_orphaned(harness: Harness, client: Cl
     )
 
 
+def test_the_home_of_a_host_that_left_and_came_back_is_its_home(
+    harness: Harness, client: Client
+) -> None:
+    fleets.furnish(harness)
+    record = replace(fleets.fleet().record, departed={"h3": Grave(1, "h2")})
+    fleets.change(harness, record=record)
+    assert [v["name"] for v in client.get("/v1/homes") if v["orphaned"]] == ["lost"]
+
+
 def test_what_was_buried_or_taken_is_not_listed_as_it_was(harness: Harness, client: Client) -> None:
     fleets.furnish(harness)
     was = fleets.fleet()

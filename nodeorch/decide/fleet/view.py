@@ -189,7 +189,7 @@ def _home(
     fleet, name = world.fleet, declared.workload.name
     moves = movable(declared.workload)
     seat = fleet.seats.get(name) if moves else None
-    gone = home != fleet.me and (home not in fleet.hosts or home in fleet.record.departed)
+    gone = home != fleet.me and home not in fleet.hosts
     stays = not moves and standing_of(fleet, home) in THERE  # and is in no report
     everywhere = declared.workload.main.scope is Scope.EVERY_HOST
     ready = [slot for running in held.values() for slot in running.ready]
