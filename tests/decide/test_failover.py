@@ -252,3 +252,13 @@ def test_what_runs_elsewhere_is_told_once():
     fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4).start("h1").run(20)
     words = [w for w in fleet.told("h1") if w.startswith(("Elsewhere", "Placed"))]
     assert len(words) <= 2, words
+
+
+def test_a_host_that_only_looks_on_has_the_story_too():
+    fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4)
+    taker = other_than("h1", fleet)
+    (onlooker,) = {"h2", "h3"} - {taker}
+    moved = [w for w in fleet.told(onlooker) if w.startswith("Elsewhere")]
+    assert len(moved) == 1 and moved[0].startswith(f"Elsewhere: belongs on {taker}, no more on h1")
+    fleet.start("h1").run(20)
+    assert [w for w in fleet.told(onlooker) if w.startswith("Elsewhere")] == moved

@@ -233,8 +233,9 @@ def _running(world: World, state: WorkloadState, copy: Copy | None) -> Running:
 def hosts_of(copies: Mapping[str, Copy], replicas: int) -> tuple[str, ...]:
     """Where each slot is held; "" for nowhere."""
     found = [""] * replicas
-    for name in sorted(copies):
-        for slot in copies[name].slots:
-            if slot < replicas:
-                found[slot] = found[slot] or name
+    for ready in (True, False):
+        for name in sorted(copies):
+            for slot in copies[name].ready if ready else copies[name].slots:
+                if slot < replicas:
+                    found[slot] = found[slot] or name
     return tuple(found)

@@ -95,9 +95,24 @@ def follow(world: World, before: World, fact: Fact, now: float) -> World:
         found, then = kept | found, _earlier(then, wake_at, now)
     world = _lay(world, found, names, now)
     old = world.fleet.seats
+    world = _told_of_moves(world, old, found)
     if len(found) != len(old) or any(old.get(n) is not seat for n, seat in found.items()):
         world = _with(world, seats=found)
     return _wake(world, now, then)
+
+
+def _told_of_moves(world: World, old: dict[str, Seat], found: dict[str, Seat]) -> World:
+    """What moves between other hosts is a line here, too: `why` tells it on every host."""
+    for name, seat in found.items():
+        was = old.get(name)
+        if was is None or was is seat or name in world.workloads:
+            continue
+        hosts, before = sorted(set(seat.hosts)), sorted(set(was.hosts))
+        if seat.wait or was.wait or hosts == before or "" in hosts:
+            continue
+        words = f"belongs on {', '.join(hosts)}, no more on {', '.join(before)}: {seat.why.words}"
+        world = say(world, Code.ELSEWHERE, words, name)
+    return world
 
 
 def _wake(world: World, now: float, other: float | None) -> World:
