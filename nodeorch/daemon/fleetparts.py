@@ -27,6 +27,8 @@ AGAIN = 5.0
 """Seconds until the port is tried again."""
 RENEW = 24 * 3600.0
 """Seconds between two looks at how long our certificate is good for."""
+SOON = 600.0
+"""Seconds until the first: a daemon that is restarted every day has to look, too."""
 
 TIDY = 600.0
 """Seconds between two looks at what of the mirrored files nobody needs any more."""
@@ -113,14 +115,15 @@ class FleetParts:
 
     async def _renew(self) -> None:
         """The certificate is renewed by a command of its own, when a third of its life is left."""
+        await asyncio.sleep(SOON)
         while True:
-            await asyncio.sleep(RENEW)
             command = ["-P", "-m", "nodeorch.cli.main", "cluster", "rotate", "certificate"]
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, "--if-due", "--config", str(self._config)
             )
             if await process.wait() != 0:
                 log.error("cannot renew the certificate; it is tried again tomorrow")
+            await asyncio.sleep(RENEW)
 
     async def _tidy(self) -> None:
         """Contents of config files that no view needs any more go."""

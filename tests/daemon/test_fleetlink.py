@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from nodeorch.adapters.shelf import FileShelf
+from nodeorch.daemon import fleetparts
 from nodeorch.daemon.fleetdesk import FleetDesk
 from nodeorch.daemon.fleetlink import FleetLink, watch_quiet
 from nodeorch.daemon.fleetparts import needed
@@ -246,6 +247,24 @@ async def test_a_copy_finds_its_config_files_among_what_was_mirrored(tmp_path: P
     both = MirroredShelf(shelf, mirror)
     (path,) = await lay(both, "web", (File(target="/etc/x", digest=name),))
     assert read_regular(path, 100) == content
+
+
+async def test_the_certificate_is_looked_at_soon_after_the_start(monkeypatch):
+    """A daemon that is restarted every day would never come to it otherwise."""
+    looked = asyncio.Event()
+
+    async def begin(*command: str) -> SimpleNamespace:
+        assert command[-3:] == ("--if-due", "--config", "/etc/x.toml")
+        looked.set()
+        return SimpleNamespace(wait=asyncio.Event().wait)
+
+    monkeypatch.setattr(fleetparts, "SOON", 0.0)
+    monkeypatch.setattr(fleetparts.asyncio, "create_subprocess_exec", begin)
+    parts = SimpleNamespace(_config=Path("/etc/x.toml"))
+    task = asyncio.create_task(fleetparts.FleetParts._renew(parts))  # type: ignore[arg-type]
+    await asyncio.wait_for(looked.wait(), 5)
+    assert fleetparts.RENEW == 24 * 3600.0, "the next look is tomorrow"
+    task.cancel()
 
 
 def test_only_files_of_what_may_come_here_are_kept():
