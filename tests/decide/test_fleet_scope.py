@@ -157,6 +157,16 @@ def test_every_host_runs_it_and_a_new_one_too():
     assert slots(fleet, "agent") == {}
 
 
+def test_a_home_without_the_label_runs_its_own_and_says_so():
+    placed = Placement(constraints={"disk": ("ssd",)})
+    fleet = Fleet(labels={"h1": {"disk": "hdd"}, "h3": {"disk": "ssd"}}).up()
+    fleet.declare("h1", available(placement=placed)).run(3)
+    assert fleet.where("web") == ["h1"]
+    words = fleet.hosts["h1"].world.fleet.seats["web"].why.words
+    assert words == "runs on its home, though label disk is hdd here, not ssd"
+    assert fleet.kill("h1").run(5).where("web") == ["h3"]
+
+
 def test_of_every_host_those_that_may_not_run_it_do_not():
     fleet = Fleet(labels={"h1": {"disk": "ssd"}, "h3": {"disk": "ssd"}}).up()
     fleet.declare("h1", every(placement=Placement(constraints={"disk": ("ssd",)})))

@@ -180,7 +180,9 @@ def _host_seat(look: Look, name: str, claim: Claim) -> Seat:
 def _at_home(look: Look, name: str, claim: Claim, copies: Mapping[str, Copy]) -> Seat:
     me = look.fleet.me
     others = {host: c for host, c in copies.items() if host != me and look.may_run(host, claim)}
-    at_home = _full(claim, me, Why(Code.PLACED, "runs on its home"))
+    unlike = _unlike(look.world, claim)
+    words = f"runs on its home, though {unlike}" if unlike else "runs on its home"
+    at_home = _full(claim, me, Why(Code.PLACED, words))
     if me in copies:
         return at_home
     if look.waits:
@@ -290,14 +292,20 @@ def _every_host_seat(look: Look, name: str, claim: Claim) -> Seat:
         return Seat((), Why(Code.NO_PLACE, words))
     if claim.orphan and claim.home == me:
         return Seat((), Why(Code.NO_PLACE, "this host has forgotten it; declare it anew"))
-    labels = look.world.node.labels
+    if words := _unlike(look.world, claim):
+        return Seat((), Why(Code.NO_PLACE, words))
+    words = f"every host runs it; {claim.home} declares it"
+    return _full(claim, me, Why(Code.PLACED, words))
+
+
+def _unlike(world: World, claim: Claim) -> str:
+    """Which label of this host is not as the workload wants it; empty: all are."""
+    labels = world.node.labels
     for label, values in claim.declared.workload.placement.constraints.items():
         if labels.get(label) not in values:
             seen = labels.get(label, "not set")
-            words = f"label {label} is {seen} here, not {' or '.join(values)}"
-            return Seat((), Why(Code.NO_PLACE, words))
-    words = f"every host runs it; {claim.home} declares it"
-    return _full(claim, me, Why(Code.PLACED, words))
+            return f"label {label} is {seen} here, not {' or '.join(values)}"
+    return ""
 
 
 _BY_SCOPE = {
