@@ -145,7 +145,8 @@ def needed(views: Iterable[View]) -> dict[str, set[str]]:
     """Workload → digests of the config files that it needs, should it come to run here."""
     found: dict[str, set[str]] = {}
     for view in views:
-        for name, one in (*view.declared.items(), *view.orphans.items()):
+        for one in view.all:
             if movable(one.workload):
-                found.setdefault(name, set()).update(f.digest for f in one.workload.files)
+                digests = (file.digest for file in one.workload.files)
+                found.setdefault(one.workload.name, set()).update(digests)
     return found

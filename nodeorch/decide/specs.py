@@ -106,7 +106,8 @@ def aim(state: WorkloadState, target: Version, now: float) -> WorkloadState:
 def _is_rollout(state: WorkloadState, good: Version, target: Version) -> bool:
     """Whether instances of the one give way to instances of the other. A job's runs do not."""
     jobs = good.workload.is_job or target.workload.is_job
-    return bool(state.instances) and good.template != target.template and not jobs
+    there = bool(state.instances) or state.record.slots == ()  # or on another host
+    return there and good.template != target.template and not jobs
 
 
 def _declare_new(world: World, workload: Workload, now: float, *, forced: bool) -> World:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nodeorch.decide.edit import note, put
 from nodeorch.decide.ready import current, is_good, start_deadline
 from nodeorch.decide.restart import stays_down
-from nodeorch.model.world import Code, Instance, Why, WorkloadState, World
+from nodeorch.model.world import Code, Instance, Version, Why, WorkloadState, World
 
 PATIENCE = 2
 """Ends of a new instance before it was ready, or refusals, that condemn its generation."""
@@ -23,6 +23,8 @@ def judge(world: World, state: WorkloadState, now: float) -> World:
     previous = state.record.previous
     if previous is None or state.record.deleting or state.record.stopped:
         return world
+    if state.record.slots == ():
+        return _judge_elsewhere(world, state)
     verdict = failure(state, now)
     if verdict is not None:
         return _go_back(world, state, verdict)
@@ -30,6 +32,26 @@ def judge(world: World, state: WorkloadState, now: float) -> World:
     good = [i for i in fresh if is_good(state, i, now)]
     if len(good) < len(state.slots) or len(state.instances) > len(fresh):
         return world
+    return _arrived(world, state, previous)
+
+
+def _judge_elsewhere(world: World, state: WorkloadState) -> World:
+    """The same of what other hosts run for this one, by what they report."""
+    record, name, arrived = state.record, state.workload.name, False
+    for host in world.fleet.hosts.values():
+        running = host.report.running.get(name) if host.report and host.told else None
+        if running is None or not running.slots or host.lost:
+            continue
+        if running.failed == record.target.digest:
+            cause = running.trouble.partition(" failed: ")[2].rpartition("; back to ")[0]
+            return _go_back(world, state, f"on {host.name}: {cause or running.trouble}")
+        if running.digest != record.target.digest or set(running.ready) < set(running.slots):
+            return world
+        arrived = True
+    return _arrived(world, state, record.previous) if arrived and record.previous else world
+
+
+def _arrived(world: World, state: WorkloadState, previous: Version) -> World:
     record = replace(state.record, previous=None)
     words = f"generation {record.target.generation} is ready, generation {previous.generation} gone"
     world = put(world, replace(state, record=record))

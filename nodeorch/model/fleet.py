@@ -137,6 +137,11 @@ class View(_Frozen, frozen=True):
     adrift: dict[str, Declared] = {}
     """ "HOME/NAME" of orphans, of all homes that it knows of: so that all come to know of them."""
 
+    @property
+    def all(self) -> list[Declared]:
+        """Every declaration in it, of whatever home."""
+        return [*self.declared.values(), *self.orphans.values(), *self.adrift.values()]
+
 
 class Claim(_Frozen, frozen=True):
     """A movable workload of the fleet, with the declaration that counts."""
@@ -165,6 +170,8 @@ class Running(_Frozen, frozen=True):
     """When the host began to hold it."""
     trouble: str = ""
     """Why its update failed, or why it does not run."""
+    failed: str = ""
+    """Digest of the version that its home declares and that failed there; it went back."""
     seq: int = 0
     """The last operator's restart that it has obeyed."""
 

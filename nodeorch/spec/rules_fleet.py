@@ -91,6 +91,10 @@ def names(w: Workload) -> Iterator[Fault]:
             fix = 'remove it; spread = "host" keeps its replicas apart'
             path = (*_PLACEMENT, "avoid", i)
             yield Fault(path, "E275", "a workload cannot avoid itself", fix)
+    if w.placement.avoid and w.main.scope is Scope.EVERY_HOST:
+        message = "has no effect: every host runs this workload, whatever else it runs"
+        fix = "remove it, or have the others avoid this one"
+        yield Fault((*_PLACEMENT, "avoid"), "E274", message, fix, on_key=True, uses=(_SCOPE,))
     yield from _twice(w.failover.prefer, ("failover", "prefer"))
     yield from _twice(w.placement.avoid, (*_PLACEMENT, "avoid"))
 

@@ -57,7 +57,9 @@ async def test_a_view_is_fetched_at_link_up_and_when_it_changes(fleet: Fleet) ->
 async def test_a_view_with_graves_and_orphans_is_believed(fleet: Fleet) -> None:
     a, b = await fleet.start("a", "b")
     graves = {"z/web": Grave(term=2, by="b"), "b/old": Grave(term=1, by="b")}
-    told = view("b", 2, graves=graves, orphans=_declared("left"), departed={"y": Grave(1, "b")})
+    adrift = {"z/lost": _declared("lost")["lost"]}
+    orphans, departed = _declared("left"), {"y": Grave(1, "b")}
+    told = view("b", 2, graves=graves, orphans=orphans, departed=departed, adrift=adrift)
     b.views(told)
     await _gets(a, told, "b")
 
@@ -199,6 +201,8 @@ def others(tmp_path: Path) -> Others:
         msgspec.json.encode(view("y", 5)),
         msgspec.json.encode(view("z", 5, graves={"../x": {"term": 1, "by": "b"}})),
         msgspec.json.encode(view("z", 5, declared={"other": _declared("web")["web"]})),
+        msgspec.json.encode(view("z", 5, adrift={"y/../x": _declared("web")["web"]})),
+        msgspec.json.encode(view("z", 5, adrift={"y/other": _declared("web")["web"]})),
         msgspec.json.encode(
             view("z", 5, declared=_declared("web", files=(File(target="/x", digest="../x"),)))
         ),

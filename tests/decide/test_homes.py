@@ -187,9 +187,8 @@ def test_an_update_that_fails_where_the_copy_is_is_told_at_home():
     host.faults["web.0.g2"] = "refused"
     fleet.declare("h1", available(image="localhost/web:2")).run(30)
     assert fleet.copies("web") == {taker: 1}
-    seen = fleet.hosts["h1"].world.fleet.hosts[taker].report
-    assert seen is not None and "generation 2 failed" in seen.running["web"].trouble
-    assert notes(fleet, taker, Code.SPEC_ACCEPTED).count("h1 declares generation 2") == 1
+    failed = fleet.hosts["h1"].world.workloads["web"].record.failed
+    assert failed is not None and f"generation 2 failed: on {taker}: " in failed.words
 
 
 def test_operators_are_sent_to_its_home():
@@ -294,3 +293,31 @@ def test_what_a_host_reports_under_the_name_is_a_copy_or_another_workload(
     running = Running(home=runs_for, term=1, digest="", slots=(0,))
     host = Host("h3", report=Report("h3", running={"web": running}))
     assert bool(elsewhere([host], "web", claim)) is held
+
+
+def test_a_version_that_fails_on_a_copy_is_given_up_at_its_home_too():
+    fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4).start("h1").run(8)
+    (taker,) = fleet.where("web")
+    home = fleet.hosts["h1"]
+    fleet.hosts[taker].faults["web.0.g2"] = "refused"
+    fleet.declare("h1", available(image="localhost/web:2")).run(8)
+    record = home.world.workloads["web"].record
+    assert record.target.generation == 1 and record.failed is not None
+    assert f"generation 2 failed: on {taker}: " in record.failed.words
+    assert record.failed.words.count("back to") == 1
+    assert fleet.where("web") == [taker]
+    stops = len(fleet.hosts[taker].took(StopContainer))
+    fleet.run(5)
+    assert len(fleet.hosts[taker].took(StopContainer)) == stops, "it is left alone"
+    fleet.kill(taker).run(6)
+    assert len(fleet.where("web")) == 1
+    (now,) = fleet.where("web")
+    assert fleet.hosts[now].world.workloads["web"].workload.main.image == "localhost/web:1"
+
+
+def test_a_version_that_arrives_on_a_copy_has_arrived_at_its_home():
+    fleet = Fleet().up().declare("h1", available()).run(3).kill("h1").run(4).start("h1").run(8)
+    fleet.declare("h1", available(image="localhost/web:2")).run(8)
+    record = fleet.hosts["h1"].world.workloads["web"].record
+    assert record.previous is None and record.target.generation == 2
+    assert any(w.startswith("Updated: generation 2 is ready") for w in fleet.told("h1"))

@@ -178,7 +178,7 @@ class Puller:
             self._offers.get(host, {}).pop(giver, None)
             return False
         if host != self._me:
-            for declared in (*view.declared.values(), *view.orphans.values()):
+            for declared in view.all:
                 if movable(declared.workload):
                     for digest in await asyncio.to_thread(self._mirror.missing, declared):
                         await self._file(givers, declared.workload.name, digest, give_up)
@@ -209,14 +209,21 @@ def _read(body: bytes) -> View:
         view = _view.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise _Unfit(f"it is not understood: {str(error)[:200]}") from None
-    buried = [part for key in view.graves for part in (key.split("/", 1) if "/" in key else ("",))]
-    names = [view.host, *view.declared, *view.orphans, *view.departed, *buried]
+    keys = [part for key in (*view.graves, *view.adrift) for part in _halves(key)]
+    names = [view.host, *view.declared, *view.orphans, *view.departed, *keys]
     if not all(NAME.fullmatch(name) for name in names):
         raise _Unfit("it has names that cannot be")
-    declarations = [*view.declared.items(), *view.orphans.items()]
-    if any(name != declared.workload.name for name, declared in declarations):
+    adrift = [(_halves(key)[1], one) for key, one in view.adrift.items()]
+    named = [*view.declared.items(), *view.orphans.items(), *adrift]
+    if any(name != declared.workload.name for name, declared in named):
         raise _Unfit("it has a workload under another's name")
-    files = (file for _, declared in declarations for file in declared.workload.files)
+    files = (file for declared in view.all for file in declared.workload.files)
     if not all(_DIGEST.fullmatch(file.digest) for file in files):
         raise _Unfit("it has digests that cannot be")
     return view
+
+
+def _halves(key: str) -> tuple[str, str]:
+    """Of "HOME/NAME"."""
+    home, _, name = key.partition("/")
+    return home, name

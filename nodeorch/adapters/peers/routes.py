@@ -133,16 +133,11 @@ class Routes:
         return kept[1]
 
     async def _file(self, workload: str, digest: str) -> bytes:
-        for view in self._host.out.views.values():
-            declared = view.declared.get(workload) or view.orphans.get(workload)
-            if declared is None or not movable(declared.workload):
-                continue
-            if any(file.digest == digest for file in declared.workload.files):
-                try:
-                    return await asyncio.to_thread(self._mirror.read, workload, digest)
-                except OSError as error:
-                    log.warning("cannot give a file of %s to another host: %s", workload, error)
-                    break
+        if any(_needs(view, workload, digest) for view in self._host.out.views.values()):
+            try:
+                return await asyncio.to_thread(self._mirror.read, workload, digest)
+            except OSError as error:
+                log.warning("cannot give a file of %s to another host: %s", workload, error)
         raise Refusal(404, f"cannot give the file of {workload[:63]}: it is not here")
 
 
@@ -158,3 +153,13 @@ async def _body(request: BaseRequest) -> bytes:
     except TimeoutError:
         raise Refusal(408, "cannot wait longer for the request") from None
     return b"".join(parts)
+
+
+def _needs(view: View, workload: str, digest: str) -> bool:
+    """Whether a workload of that name, which may run on other hosts, has such a file."""
+    return any(
+        one.workload.name == workload
+        and movable(one.workload)
+        and any(file.digest == digest for file in one.workload.files)
+        for one in view.all
+    )

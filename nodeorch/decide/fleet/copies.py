@@ -28,7 +28,7 @@ from nodeorch.model.fleet import (
     movable,
 )
 from nodeorch.model.placing import Scope
-from nodeorch.model.world import WorkloadState, World
+from nodeorch.model.world import Code, WorkloadState, World
 
 
 class Copy(Struct, frozen=True):
@@ -226,8 +226,14 @@ def _running(world: World, state: WorkloadState, copy: Copy | None) -> Running:
         idle=name in world.fleet.idle,
         wall=own.held_wall,
         trouble=trouble,
+        failed=own.declared if _went_back(state) else "",
         seq=own.operator_seq,
     )
+
+
+def _went_back(state: WorkloadState) -> bool:
+    own = state.record
+    return own.failed is not None and own.failed.code is Code.UPDATE_FAILED
 
 
 def hosts_of(copies: Mapping[str, Copy], replicas: int) -> tuple[str, ...]:
