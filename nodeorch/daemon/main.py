@@ -112,8 +112,7 @@ class _Daemon:
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
-        settings = self.settings
-        state = Path(settings.paths.state)
+        settings, state = self.settings, Path(self.settings.paths.state)
         store = SqliteStore(state / "nodeorch.db", keep=settings.journal.keep)
         await store.open()
         cgroups = CgroupReader()
@@ -142,8 +141,7 @@ class _Daemon:
         front = Front(self.supervisor, settings, files, engine, prober, *shown, desk)
         link = EngineLink(engine, self._put)
         self.supervisor.on_silence = link.doubt
-        rules = self.supervisor.world.node.pressure
-        pressure = PressureWatch(self._put) if rules.memory or rules.io else None
+        pressure = self._pressure_watch()
         loop_task = asyncio.create_task(self.supervisor.run(executor))
         await _quietly(front.reload())
         link_task = asyncio.create_task(link.run())
@@ -177,6 +175,10 @@ class _Daemon:
 
         self.supervisor.on_step = step
         return parts
+
+    def _pressure_watch(self) -> PressureWatch | None:
+        rules = self.supervisor.world.node.pressure
+        return PressureWatch(self._put) if rules.memory or rules.io else None
 
     def _alone(self) -> FleetDesk:
         world, submit = (lambda: self.supervisor.world), self.supervisor.submit

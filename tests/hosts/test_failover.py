@@ -43,9 +43,7 @@ def test_power_off_of_one_of_three_and_back(three: Fleet) -> None:
         scene.remember()
         three.start("h1")
         all_ = {
-            "never": [never],
-            "now": ["h1"],
-            "stays": ["h1"],
+            **{"never": [never], "now": ["h1"], "stays": ["h1"]},
             "spread": 3,
             "every": three.hosts,
             "other": ["h2"],
