@@ -42,14 +42,14 @@ def test_power_off_of_one_of_three_and_back(three: Fleet) -> None:
         (never,), (now,) = scene.where("never"), scene.where("now")
         scene.remember()
         three.start("h1")
-        all_ = {
-            **{"never": [never], "now": ["h1"], "stays": ["h1"]},
-            "spread": 3,
-            "every": three.hosts,
+        wanted = {
+            "never": [never],
+            "now": ["h1"],
+            "stays": ["h1"],
             "other": ["h2"],
             "still": ["h3"],
         }
-        took = scene.back(all_)
+        took = scene.back({**wanted, "spread": 3, "every": three.hosts})
         gaps = {name: scene.gap(name) for name in scene.watches}
         twice = scene.watches["now"].doubled(scene.since)
         print(f"and back: {took:.2f} s; nobody served for {gaps}; now ran twice for {twice:.2f} s")
