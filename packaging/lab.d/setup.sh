@@ -23,7 +23,7 @@ prepare() {
 packages() {
   # Debian's package would start an agent that is open to everyone.
   if [[ -d /run/systemd/system ]] && ! apt_has serf; then quiet systemctl mask serf.service; fi
-  apt_need ca-certificates tzdata python3-venv busybox-static podman runc conmon netavark aardvark-dns iptables nftables \
+  apt_need ca-certificates tzdata python3-venv busybox-static podman runc conmon netavark aardvark-dns catatonit iptables nftables \
     serf iproute2 iputils-ping procps util-linux
 }
 
