@@ -12,7 +12,7 @@ from pathlib import Path
 from nodeorch import __version__
 from nodeorch.adapters.mirror import FileMirror
 from nodeorch.adapters.peers import Identity, TlsPeers
-from nodeorch.adapters.serf import SerfMembers
+from nodeorch.adapters.serf import ALONE, POLL, SerfMembers
 from nodeorch.adapters.shelf import FileShelf
 from nodeorch.daemon.fleetdesk import FleetDesk
 from nodeorch.daemon.fleetlink import FleetLink, watch_quiet
@@ -48,7 +48,8 @@ class FleetParts:
         self.mirror = FileMirror(
             mirrored, FileShelf(mirrored, read_regular), state / "files", read_regular
         )
-        self._members = SerfMembers(cluster.serf, files / "rpc.key", supervisor.put)
+        every = POLL if cluster.links else ALONE
+        self._members = SerfMembers(cluster.serf, files / "rpc.key", supervisor.put, every)
         self.desk = FleetDesk(
             settings,
             lambda: supervisor.world,

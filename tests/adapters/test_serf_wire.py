@@ -148,7 +148,7 @@ class Room:
 async def asking(room: Room, auth: Path) -> AsyncIterator[SerfMembers]:
     server = await asyncio.start_server(room.serve, "127.0.0.1", 0)
     room.address = "{}:{}".format(*server.sockets[0].getsockname())
-    asker = SerfMembers(room.address, auth, room.hear)
+    asker = SerfMembers(room.address, auth, room.hear, members.POLL)
     yield asker
     await asker.close()
     server.close()
@@ -180,6 +180,15 @@ GARBAGE = {
     "deep": (HEADER + b"\x81\xa1x" + b"\x91" * 100_000 + b"\x01", "not understood"),
     "no answer": (None, "no answer within 0.3 s"),
 }
+
+
+async def test_it_is_asked_as_often_as_wanted(auth: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(agent([member("h1")]))
+    monkeypatch.setattr(members, "POLL", 0.01)
+    async with asking(room, auth):
+        begun = asyncio.get_running_loop().time()
+        await async_wait_for(lambda: room.asked.count("members") > 20)
+        assert asyncio.get_running_loop().time() - begun < 20 * 0.5, "once a second it is not"
 
 
 @pytest.mark.usefixtures("hurried")

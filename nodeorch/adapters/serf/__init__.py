@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nodeorch.adapters.serf.members import SerfMembers
+from nodeorch.adapters.serf.members import ALONE, POLL, SerfMembers
 
-__all__ = ["SerfMembers"]
+__all__ = ["ALONE", "POLL", "SerfMembers"]

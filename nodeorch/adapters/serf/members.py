@@ -33,8 +33,8 @@ from nodeorch.ports import Inbox
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0
-"""Seconds between two looks at the members."""
+POLL, ALONE = 1.0, 0.25
+"""Seconds between two looks at the members; the second where there is no other witness."""
 RETRY = 0.5
 """Seconds until the agent is tried again."""
 PATIENCE = 2.0
@@ -63,8 +63,9 @@ class SerfMembers:
     do not fit into Serf's limit are left out, the last first.
     """
 
-    def __init__(self, address: str, auth: Path, put: Inbox) -> None:
+    def __init__(self, address: str, auth: Path, put: Inbox, every: float = POLL) -> None:
         self._address = address
+        self._every = every
         self._auth = auth
         self._put = put
         self._said: dict[str, str] | None = None
@@ -130,7 +131,7 @@ class SerfMembers:
             if me in members:
                 self._correct(members[me].tags)
             try:
-                async with asyncio.timeout(POLL):
+                async with asyncio.timeout(self._every):
                     await self._wake.wait()
             except TimeoutError:
                 pass
