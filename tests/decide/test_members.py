@@ -287,3 +287,15 @@ def test_who_does_not_hear_a_host_is_not_among_those_who_do():
     fleet = Fleet().up().cut(["h1"], ["h2"]).run(1)
     fleet.hosts["h2"].tell(LinkSeen("h1", Hearing.ANSWERS))
     assert fleet.hosts["h2"].world.fleet.hosts["h1"].words == "not heard here; still heard by h3"
+
+
+def test_where_serf_is_the_only_witness_its_word_is_acted_on_at_once():
+    fleet = Fleet(3)
+    for host in fleet.hosts.values():
+        host.links = False
+    fleet.up().declare("h1", available()).run(3).kill("h1")
+    for _ in range(60):
+        fleet.run(0.25)
+        if fleet.standing("h2", "h1") is Standing.DOWN:
+            break
+    assert fleet.hosts["h2"].world.fleet.hosts["h1"].lost

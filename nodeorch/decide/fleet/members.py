@@ -166,7 +166,9 @@ def judge(world: World, now: float) -> World:
             else:
                 world = _note_suspicion(world, host)
         elif host.standing is Standing.DOWN and not host.lost:
-            due = max(host.since + GATHER, fleet.started + PATIENCE, regathered_at(world.fleet))
+            # Where Serf is the only witness, it has taken its time already.
+            gathered = host.since + (GATHER if fleet.links else 0.0)
+            due = max(gathered, fleet.started + PATIENCE, regathered_at(world.fleet))
             if now < due:
                 wakes.append(due)
             elif world.fleet.brake is None and _is_known(world, host):
