@@ -231,4 +231,5 @@ async def test_nothing_is_left_open(where: Path, calls: Calls) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         DirectoryWatch(where, calls).close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    # What earlier tests left to the collector may go meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= before

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 
 from tests.hosts.fleet import Fleet
 from tests.hosts.scene import BACK, SEAMLESS, TAKEN, Part, Scene, braked, pinned, thorough, together
 
 PORT = 18310
+LOSS = float(os.environ.get("NODEORCH_TEST_LOSS", "60"))
+"""Seconds."""
 
 
 def test_power_off_of_one_of_three_and_back(three: Fleet) -> None:
@@ -144,6 +148,30 @@ def test_a_flapping_link(three: Fleet) -> None:
         print(f"flapping: back after {took:.2f} s, twice for {twice:.2f} s, gaps {gaps}")
         assert max(gaps.values()) < SEAMLESS
         scene.kept(three.hosts)
+
+
+@thorough
+def test_one_packet_of_twenty_is_lost_on_busy_machines(three: Fleet) -> None:
+    """For a minute, or NODEORCH_TEST_LOSS seconds: nobody is taken for lost, nothing moves."""
+    parts = Part("one", "h1", PORT), Part("two", "h2", PORT + 1), Part("three", "h3", PORT + 2)
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2)]
+    try:
+        with Scene(three, *parts) as scene:
+            three.loss(5)
+            time.sleep(LOSS)
+            three.heal()
+            scene.kept(three.hosts)
+            gaps = {name: scene.gap(name) for name in scene.watches}
+            twice = {name: watch.doubled() for name, watch in scene.watches.items()}
+            print(f"5 % loss for {LOSS:g} s: gaps {gaps}, twice {twice}")
+            assert not any(twice.values())
+            assert {name: scene.where(name) for name in scene.parts} == {
+                "one": ["h1"], "two": ["h2"], "three": ["h3"],
+            }  # fmt: skip
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @thorough

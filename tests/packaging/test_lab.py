@@ -146,6 +146,7 @@ def test_services_that_end_are_started_again_and_orphans_are_buried(lab: Fleet) 
 
 
 def test_a_fleet_of_all_hosts_was_made(lab: Fleet) -> None:
+    lab.wait_for(lab.whole, 60, "all hosts see each other, whatever the test before did")
     for host in lab.hosts:
         states = {name: view["state"] for name, view in lab.members(host).items()}
         assert states == dict.fromkeys(lab.hosts, "up")
