@@ -50,7 +50,7 @@ async def test_a_removal_that_was_cut_short_can_be_done_again(
         container = await run(engine, ALONE, f"web.{late}.g1")
         removal = asyncio.ensure_future(engine.remove(container.id))
         # From well before the right moment to well after it: what else runs here moves it.
-        await asyncio.sleep(whole * (0.2 + 1.6 * (late % 20) / 20))
+        await asyncio.sleep(whole * (0.1 + 1.5 * (late % 32) / 32))
         lab.kill_service()
         with contextlib.suppress(EngineError):
             await removal
@@ -73,10 +73,11 @@ async def test_what_a_start_that_was_cut_short_left_can_be_ended(
     await engine.start(first)
     whole = time.monotonic() - begun
     cgroups = CgroupReader()
-    for late in range(80):
+    for late in range(160):
         container = await create(engine, ALONE, f"web.{late}.g1")
         start = asyncio.ensure_future(engine.start(container))
-        await asyncio.sleep(whole * (0.3 + 0.6 * (late % 20) / 20))
+        # The first one may have taken long: from well before the right moment to well after it.
+        await asyncio.sleep(whole * (0.1 + 1.3 * (late % 32) / 32))
         lab.kill_service()
         with contextlib.suppress(EngineError):
             await start
